@@ -1,0 +1,1 @@
+"""One file per verb a person asks for: returns values, prints nothing."""

@@ -1,0 +1,186 @@
+"""Concluding a run: the result put in place, DVC's files and the record brought up to date, each step repeatable."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from entrenar_research.actions import recipes
+from entrenar_research.core import metrics as metric_rules
+from entrenar_research.errors import InvalidFileError, ResearchError, RunFailedError, UsageError
+from entrenar_research.models.experiment import Experiment
+from entrenar_research.models.run import FileDigest, RunRecord
+from entrenar_research.store import files, staging
+from entrenar_research.store.dvc_files import DvcFiles
+from entrenar_research.store.hashing import FileHash, Hasher
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.staging import Staging
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.yaml_text import Document
+from entrenar_research.tools import dvc
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command wrote: each top-level output, the whole, and every file (paths below `result/`)."""
+
+    entries: tuple[FileDigest, ...]
+    whole: FileDigest
+    files: dict[str, FileHash]
+
+
+def utc(moment: datetime.datetime) -> str:
+    """A moment as ISO 8601 in UTC to the millisecond."""
+    return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def collect(study: StudyFiles, experiment: Experiment, area: Staging, before: dict[str, tuple[int, int]]) -> None:
+    """Moves outputs that the command writes at fixed places into the staging area.
+
+    `before` has size and modification time of those that existed when the run began.
+
+    Raises:
+        RunFailedError: if one was not written by this run.
+    """
+    for item in experiment.declaration.outputs:
+        if isinstance(item, str):
+            continue
+        source = files.contained(study.root, item.source, what="output")
+        if not source.exists() or stamp(source) == before.get(item.source):
+            raise RunFailedError(
+                f"the command ended well but did not write {item.source} (declared in {experiment.file})",
+                hint="correct `outputs` there, or the command",
+            )
+        target = area.result / item.path
+        with files.refusals(f"cannot collect {item.source}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and modification time of a file, to see whether it was written again."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def inspect_outputs(experiment: Experiment, area: Staging) -> Outputs:
+    """Describes what lies in the staging area.
+
+    Raises:
+        RunFailedError: if a declared output is missing there.
+    """
+    missing = [path for path in experiment.declaration.output_paths if not (area.result / path).exists()]
+    if missing:
+        raise RunFailedError(
+            f"the command ended well but did not write: {', '.join(missing)} (declared in {experiment.file})",
+            hint="outputs are written below ${result}; correct `outputs`, or the command",
+        )
+    hasher = Hasher(area.directory)
+    whole, every = hasher.describe("result")
+    entries = []
+    for path in sorted(entry.name for entry in area.result.iterdir()):
+        digest, _ = hasher.describe(f"result/{path}")
+        entries.append(msgspec.structs.replace(digest, path=f"{experiment.directory}/{digest.path}"))
+    return Outputs(
+        entries=tuple(entries),
+        whole=msgspec.structs.replace(whole, path=experiment.result),
+        files={path.removeprefix("result/"): item for path, item in every.items()},
+    )
+
+
+def read_metrics(experiment: Experiment, result: Path) -> dict[str, float]:
+    """The declared metrics, read from the outputs below `result`.
+
+    Raises:
+        InvalidFileError: naming file and key of a metric that is not there or no number.
+    """
+    documents: dict[str, Any] = {}
+    found: dict[str, float] = {}
+    for name, metric in experiment.declaration.metrics.items():
+        shown = f"result/{metric.file}"
+        if metric.file not in documents:
+            if not (result / metric.file).is_file():
+                raise InvalidFileError(f"{shown}: no such output; the metric `{name}` is read from it")
+            documents[metric.file] = Document(files.read_text(result / metric.file, shown=shown), shown).value
+        found[name] = metric_rules.pick(documents[metric.file], metric.key or name, shown)
+    return found
+
+
+def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
+    """Puts the staged result in place and closes the run. Called again after a crash it ends in the same state.
+
+    With `lock`, DVC's cache and `dvc.lock` are brought up to date as well (not when DVC itself runs us).
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    dvc_files = DvcFiles(study.root)
+    with staging.exclusive(study.state):
+        if area.result.is_dir() and not _in_place(study, experiment, record):
+            if lock and dvc_files.ordinary_cache():
+                staged = Hasher(area.directory).describe("result")[1]
+                dvc_files.store(area.result, {path.removeprefix("result/"): item for path, item in staged.items()})
+            files.exchange(area.result, study.root / experiment.result)
+        if lock:
+            update_lock(study, experiment)
+        RunFiles(study.root).close(record)
+    area.close()
+
+
+def _in_place(study: StudyFiles, experiment: Experiment, record: RunRecord) -> bool:
+    if not (study.root / experiment.result).is_dir():
+        return False
+    return Hasher(study.root).describe(experiment.result)[0].digest == record.result
+
+
+def update_lock(study: StudyFiles, experiment: Experiment) -> None:
+    """Makes `dvc.lock` say what code, inputs, parameters and result are now.
+
+    Raises:
+        ToolError: if DVC has an unusual cache and `dvc commit` fails.
+    """
+    dvc_files = DvcFiles(study.root)
+    if not dvc_files.present():
+        return
+    if not dvc_files.ordinary_cache():
+        dvc.commit(study.root, experiment.name)
+        return
+    hasher = Hasher(study.root, cache=study.state / "stat-cache.json")
+    ingredients = recipes.gather(study, experiment, hasher)
+    whole, _ = hasher.describe(experiment.result)
+    hasher.save()
+    dvc_files.write_lock(
+        experiment, dependencies=ingredients.dependencies, result=whole, params=ingredients.params
+    )
+
+
+def recover(study: StudyFiles) -> tuple[str, ...]:
+    """Finishes or drops what processes that died have left; in words, what was done."""
+    words = []
+    runs = RunFiles(study.root)
+    for area in staging.abandoned(study.state):
+        record = area.promised()
+        if record is not None:
+            try:
+                conclude(study, study.experiment(record.experiment), record, area, lock=True)
+                words.append(f"run {area.run_id} had succeeded when its process died: its result is now in place")
+                continue
+            except UsageError:
+                pass
+        _mark_lost(runs, area.run_id)
+        area.close()
+        words.append(f"run {area.run_id} was cut off: recorded as lost, the last good result is untouched")
+    return tuple(words)
+
+
+def _mark_lost(runs: RunFiles, run_id: str) -> None:
+    try:
+        record = runs.load(run_id)
+    except ResearchError:
+        files.remove_tree(runs.directory(run_id))
+        return
+    if record.status == "running":
+        failure = "its process was killed before the run ended"
+        runs.close(msgspec.structs.replace(record, status="lost", failure=failure))

@@ -1,0 +1,257 @@
+"""Replaying a run in a scratch copy of the study, and the verdict on every output and metric."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.actions import conclusion, requirements
+from entrenar_research.core import content, metrics, pins, recipe
+from entrenar_research.errors import ResearchError, ToolError
+from entrenar_research.models.experiment import Experiment, TraceLevel
+from entrenar_research.models.run import RunRecord
+from entrenar_research.models.trace import Trace
+from entrenar_research.models.verdict import Finding, Verdict
+from entrenar_research.runners.port import Job, Runner
+from entrenar_research.store import files, hashing, run_files
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools.git import Git
+from entrenar_research.tracers.port import Tracer
+
+AREA = "replay"
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """A replay that ended: where its outputs are (until the scratch copy goes), and its trace if one was asked for."""
+
+    root: Path
+    result: Path
+    seconds: float
+    trace: Trace | None
+
+
+class Lacking(ToolError):
+    """This machine lacks what the run used; the message names it."""
+
+
+class ReplayFailed(ToolError):
+    """The replayed command failed; the message says how."""
+
+
+@contextmanager
+def replayed(
+    study: StudyFiles,
+    experiment: Experiment,
+    record: RunRecord,
+    *,
+    runner: Runner,
+    environment: Mapping[str, str],
+    tracer: Tracer | None = None,
+    level: TraceLevel = "full",
+) -> Iterator[Replayed]:
+    """Runs the recorded command again in a scratch copy, with the recorded variables; the copy goes at the end.
+
+    Raises:
+        Lacking: if a program, a package or a version is not here; nothing was executed.
+        ReplayFailed: if the command fails.
+        UsageError: if an input is missing.
+    """
+    suited = requirements.suited(record, environment)
+    if suited.program is None:
+        raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
+    scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
+    try:
+        root = scratch / "study"
+        copy_study(study, root, _needed(study, experiment))
+        result = root / ".entrenar" / "staging" / record.id / "result"
+        with files.refusals("cannot make the scratch copy"):
+            result.mkdir(parents=True)
+        yield _execute(root, scratch, experiment, record, suited.program, runner, environment, tracer, level)
+    finally:
+        files.remove_tree(scratch)
+
+
+def _needed(study: StudyFiles, experiment: Experiment) -> set[str]:
+    """Everything the experiment declares, and everything Git tracks (code may import more code)."""
+    declaration = experiment.declaration
+    needed = {experiment.file, *declaration.code, *declaration.inputs}
+    if declaration.params is not None:
+        needed.add(declaration.params)
+    paths: set[str] = set()
+    for item in needed:
+        if (study.root / item).exists():
+            paths.update(hashing.walk(study.root, item))
+    return paths
+
+
+def copy_study(study: StudyFiles, root: Path, needed: Iterable[str]) -> None:
+    """Copies the needed files and all that Git tracks to `root`.
+
+    Raises:
+        StorageError: if there is no space.
+    """
+    git = Git(study.root)
+    tracked = git.listed() if (study.root / ".git").exists() else tuple(_unpacked(study.root))
+    with files.refusals("cannot make the scratch copy"):
+        root.mkdir(parents=True)
+        for path in {*needed, *tracked}:
+            source, target = study.root / path, root / path
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+                shutil.copymode(source, target)
+
+
+def _unpacked(root: Path) -> Iterator[str]:
+    """Of an unpacked bundle, the small files: everything but results and runs."""
+    for path in root.rglob("*"):
+        relative = path.relative_to(root)
+        if path.is_file() and relative.parts[0] not in ("runs", "golden_traces") and "result" not in relative.parts:
+            yield relative.as_posix()
+
+
+def _execute(
+    root: Path,
+    scratch: Path,
+    experiment: Experiment,
+    record: RunRecord,
+    program: str,
+    runner: Runner,
+    environment: Mapping[str, str],
+    tracer: Tracer | None,
+    level: TraceLevel,
+) -> Replayed:
+    result = root / ".entrenar" / "staging" / record.id / "result"
+    argv = recipe.expand(
+        record.command,
+        result=result.relative_to(root).as_posix(),
+        params_file=experiment.declaration.params,
+        seed=record.seed,
+        params=recipe.dotted(record.params),
+    )
+    argv[0] = program
+    log = scratch / "trace.log"
+    wrapped = tracer.wrap(argv, level=level, log=log) if tracer is not None else argv
+    recorded = record.environment.variables if record.environment else {}
+    ended = runner.execute(
+        Job(
+            argv=wrapped,
+            directory=root,
+            environment={
+                **environment,
+                **pins.pinned(experiment.declaration.plan.cpus),
+                **recorded,
+                "ENTRENAR_RESULT": result.relative_to(root).as_posix(),
+            },
+            stdout=scratch / "stdout.txt",
+            stderr=scratch / "stderr.txt",
+        )
+    )
+    if ended.interrupted:
+        raise KeyboardInterrupt
+    if ended.exit_status != 0:
+        said = (scratch / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
+    for item in experiment.declaration.outputs:
+        if not isinstance(item, str) and (root / item.source).exists():
+            (result / item.path).parent.mkdir(parents=True, exist_ok=True)
+            (root / item.source).rename(result / item.path)
+    trace = tracer.read(log, command=wrapped, level=level) if tracer is not None else None
+    return Replayed(root=root, result=result, seconds=ended.seconds, trace=trace)
+
+
+def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
+    """The verdict ladder for every recorded output and every metric.
+
+    Raises:
+        IntegrityError: if the run's manifest is malformed.
+    """
+    prefix = f"{experiment.result}/"
+    recorded = {
+        path.removeprefix(prefix): digest
+        for path, digest in RunFiles(study.root).manifest(record.id, run_files.OUTPUTS).items()
+    }
+    findings = _judge_metrics(experiment, record, again)
+    metrics_fine = {f.subject: f.verdict for f in findings}
+    present = {path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()}
+    outputs = []
+    for path in sorted({*recorded, *present}):
+        outputs.append(_judge_output(study, experiment, again, path, recorded, present, metrics_fine))
+    return (*outputs, *findings)
+
+
+def _judge_metrics(experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
+    try:
+        now = conclusion.read_metrics(experiment, again.result)
+    except ResearchError as error:
+        subject = f"{experiment.name}: metrics"
+        return (Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=error.message),)
+    found = []
+    for name, metric in experiment.declaration.metrics.items():
+        subject = f"{experiment.name}: {name}"
+        if name not in record.metrics:
+            detail = f"{now[name]:g}; the run did not record it"
+            found.append(Finding(area=AREA, subject=subject, verdict=Verdict.UNKNOWN, detail=detail))
+            continue
+        verdict, words = metrics.compare(record.metrics[name], now[name], metric.tolerance)
+        found.append(Finding(area=AREA, subject=subject, verdict=verdict, detail=words))
+    return tuple(found)
+
+
+def _judge_output(
+    study: StudyFiles,
+    experiment: Experiment,
+    again: Replayed,
+    path: str,
+    recorded: Mapping[str, str],
+    present: set[str],
+    metrics_fine: Mapping[str, Verdict],
+) -> Finding:
+    subject = f"{experiment.result}/{path}"
+    if path not in present:
+        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it")
+    if path not in recorded:
+        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it")
+    now = hashing.hash_file(again.result / path, md5=False)
+    if f"sha256:{now.sha256}" == recorded[path]:
+        return Finding(area=AREA, subject=subject, verdict=Verdict.IDENTICAL, detail=f"{now.size} bytes")
+    here = study.root / experiment.result / path
+    if here.is_file() and f"sha256:{hashing.hash_file(here, md5=False).sha256}" == recorded[path]:
+        mine = content.content_digest(path, here.read_bytes())
+        if mine is not None and mine == content.content_digest(path, (again.result / path).read_bytes()):
+            return Finding(area=AREA, subject=subject, verdict=Verdict.EQUAL, detail="same content, other bytes")
+    declared = [name for name, metric in experiment.declaration.metrics.items() if metric.file == path]
+    if declared and all(
+        metrics_fine.get(f"{experiment.name}: {name}") in (Verdict.IDENTICAL, Verdict.WITHIN) for name in declared
+    ):
+        detail = f"its metrics lie within their tolerances: {', '.join(declared)}"
+        return Finding(area=AREA, subject=subject, verdict=Verdict.WITHIN, detail=detail)
+    detail = f"found sha256:{now.sha256[:12]}..., expected {recorded[path][:19]}..."
+    return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
+
+
+def verify_replay(
+    study: StudyFiles,
+    experiment: Experiment,
+    record: RunRecord,
+    *,
+    runner: Runner,
+    environment: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """Replays the last good run of an experiment; what cannot be replayed here is `unknown`, with the reason."""
+    try:
+        with replayed(study, experiment, record, runner=runner, environment=environment) as again:
+            return judge(study, experiment, record, again)
+    except Lacking as error:
+        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.UNKNOWN, detail=f"not replayed: {error.message}"),)
+    except ReplayFailed as error:
+        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.DIFFERENT, detail=error.message),)
+    except ResearchError as error:
+        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.BROKEN, detail=error.message),)

@@ -1,0 +1,151 @@
+"""Sealing: DVC commit, Git commit, signed tag - a version that somebody vouches for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.actions import conclusion
+from entrenar_research.errors import ResearchError, UsageError
+from entrenar_research.models.experiment import Experiment
+from entrenar_research.models.run import RunRecord
+from entrenar_research.store.dvc_files import DvcFiles
+from entrenar_research.store.golden_files import GoldenFiles
+from entrenar_research.store.hashing import Hasher
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools import dvc
+from entrenar_research.tools.git import Git
+
+_COMMON = (
+    "study.yaml", "dvc.yaml", "dvc.lock", "keys/allowed_signers", "CITATION.cff", "README.md",
+    ".gitignore", ".gitattributes", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "renacer.toml",
+)  # fmt: skip
+_STATED = re.compile(r"^(run|recipe|result|trace): (\S+)$", re.MULTILINE)
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed version: its tag, the commit it names, who signed it; `left_out` are files no commit holds."""
+
+    tag: str
+    commit: str
+    signer: str
+    fingerprint: str
+    left_out: tuple[str, ...]
+
+
+def newest(tags: Mapping[str, str], kind: str, name: str) -> str | None:
+    """The tag with the highest version of `kind/name`, or None."""
+    pattern = re.compile(rf"{kind}/{re.escape(name)}/v(\d+)")
+    versions = [(int(match.group(1)), tag) for tag in tags if (match := pattern.fullmatch(tag))]
+    return max(versions)[1] if versions else None
+
+
+def statement(text: str) -> dict[str, str]:
+    """What a seal's message states: run, recipe, result, trace."""
+    return dict(_STATED.findall(text.partition("-----BEGIN SSH SIGNATURE-----")[0]))
+
+
+def seal_experiment(study: StudyFiles, git: Git, name: str, message: str, key: Path) -> Sealed:
+    """Seals the last good run of an experiment, its result, code and inputs.
+
+    Raises:
+        UsageError: if it has no completed run, or its result is not that run's.
+        ResearchError: if the signature that was made would not be accepted by the study.
+    """
+    experiment = study.experiment(name)
+    conclusion.recover(study)
+    record = RunFiles(study.root).latest(name)
+    if record is None:
+        raise UsageError(f"{name} has no completed run to seal", hint=f"run it with `entrenar-research run {name}`")
+    _refuse_stale(study, experiment, record)
+    paths = [*_experiment_paths(study, experiment), f"runs/{record.id}"]
+    paths += [f"runs/{run.id}" for run in RunFiles(study.root).records(name)]
+    stated = f"run: {record.id}\nrecipe: {record.recipe}\nresult: {record.result}"
+    return _seal(study, git, "experiment", name, f"{message}\n\n{stated}", paths, key)
+
+
+def seal_golden(study: StudyFiles, git: Git, name: str, message: str, key: Path) -> Sealed:
+    """Seals a golden trace.
+
+    Raises:
+        UsageError: if there is no such golden trace.
+        ResearchError: if the signature that was made would not be accepted by the study.
+    """
+    golden = GoldenFiles(study.root)
+    record = golden.load(name)
+    if DvcFiles(study.root).present():
+        dvc.commit(study.root, golden.pointer(name))
+    paths = [golden.relative(name), f"runs/{record.run}"]
+    stated = f"run: {record.run}\ntrace: {record.trace_id}"
+    return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)
+
+
+def _refuse_stale(study: StudyFiles, experiment: Experiment, record: RunRecord) -> None:
+    place = study.root / experiment.result
+    if not place.is_dir() or Hasher(study.root).describe(experiment.result)[0].digest != record.result:
+        raise UsageError(
+            f"{experiment.result} is not what run {record.id} made",
+            hint=f"bring it back with `dvc checkout`, or run `entrenar-research run {experiment.name}`",
+        )
+    for item in (*record.code, *record.inputs):
+        if not (study.root / item.path).exists():
+            raise UsageError(f"{item.path} is missing; run {record.id} used it")
+        if Hasher(study.root).describe(item.path)[0].digest != item.digest:
+            raise UsageError(
+                f"{item.path} changed since run {record.id}",
+                hint=f"run it again with `entrenar-research run {experiment.name}`, then seal",
+            )
+
+
+def _experiment_paths(study: StudyFiles, experiment: Experiment) -> list[str]:
+    """What Git is to hold of an experiment; for data under DVC the pointer, not the data."""
+    pointers = DvcFiles(study.root).pointers()
+    declaration = experiment.declaration
+    paths = [experiment.file, f"{experiment.directory}/.gitignore"]
+    for path in (*declaration.code, *declaration.inputs, *((declaration.params,) if declaration.params else ())):
+        pointer = pointers.get(path)
+        if pointer is not None:
+            parent = Path(path).parent.as_posix()
+            paths += [pointer["pointer"], ".gitignore" if parent == "." else f"{parent}/.gitignore"]
+        elif not _is_result(path):
+            paths.append(path)
+    return paths
+
+
+def _is_result(path: str) -> bool:
+    parts = path.split("/")
+    return len(parts) > 2 and parts[0] == "experiments" and parts[2] == "result"
+
+
+def _seal(
+    study: StudyFiles, git: Git, kind: str, name: str, message: str, paths: list[str], key: Path
+) -> Sealed:
+    if git.identity() is None:
+        raise UsageError(
+            "Git does not know who you are; a seal names its author",
+            hint="git config --global user.name 'Your Name'; git config --global user.email you@example.org",
+        )
+    wanted = sorted({path for path in (*_COMMON, *paths) if (study.root / path).exists()})
+    git.commit(f"Seal {kind} {name}: {message.splitlines()[0]}", wanted)
+    previous = newest(git.tags(), kind, name)
+    version = int(previous.rpartition("v")[2]) + 1 if previous else 1
+    tag = f"{kind}/{name}/v{version}"
+    git.sign_tag(tag, message, key)
+    check = git.verify_tag(tag, study.allowed_signers)
+    if not check.good:
+        git.call("tag", "--delete", tag)
+        raise ResearchError(
+            f"the study would not accept this signature: {check.message}",
+            hint="list the key with `entrenar-research keys new`, or use the one that is listed; no tag was made",
+        )
+    return Sealed(
+        tag=tag,
+        commit=git.tag_target(tag),
+        signer=check.signer or "",
+        fingerprint=check.fingerprint or "",
+        left_out=git.untracked(),
+    )

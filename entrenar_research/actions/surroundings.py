@@ -1,0 +1,88 @@
+"""What a run happens in: the program, its packages, the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from entrenar_research.core import pins
+from entrenar_research.errors import UsageError
+from entrenar_research.models.run import Environment, Hardware
+from entrenar_research.tools import process, python
+
+
+def environment(
+    program: str,
+    variables: Mapping[str, str],
+    *,
+    touched: Iterable[tuple[str, str]] | None = None,
+    wanted: Mapping[str, str] | None = None,
+) -> tuple[str, Environment]:
+    """Where a command's first word leads, and the environment to record.
+
+    `touched` are the site-package entries that a trace saw: then only loaded packages are recorded. `wanted`
+    limits the packages to those named there (for comparing with an earlier record).
+
+    Raises:
+        UsageError: if there is no such program.
+    """
+    path = python.resolve(program, dict(variables))
+    if path is None:
+        raise UsageError(
+            f"command not found: {program}",
+            hint=f"install {program}, or correct `command` in experiment.yaml; PATH was searched",
+        )
+    kept = pins.recorded(variables)
+    found = python.interpreter(path) if python.is_python(program) else None
+    if found is None:
+        return path, Environment(program=Path(program).name, variables=kept)
+    if touched is not None:
+        packages, scope = found.loaded(touched), "loaded"
+    else:
+        packages, scope = found.packages(), "installed"
+    if wanted is not None:
+        packages = {name: packages[name] for name in wanted if name in packages}
+    return path, Environment(
+        program=Path(program).name,
+        python=found.version,
+        packages=packages,
+        packages_scope="loaded" if scope == "loaded" else "installed",
+        variables=kept,
+    )
+
+
+def hardware() -> Hardware:
+    """The machine, from /proc and, where it is installed, nvidia-smi."""
+    return Hardware(
+        architecture=platform.machine(),
+        system=f"{platform.system()} {platform.release()}",
+        cpu=_field("/proc/cpuinfo", "model name"),
+        cores=len(os.sched_getaffinity(0)),
+        memory=_memory(),
+        gpus=_gpus(),
+    )
+
+
+def _field(file: str, key: str) -> str | None:
+    try:
+        with open(file, encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith(key):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        return None
+    return None
+
+
+def _memory() -> int | None:
+    text = _field("/proc/meminfo", "MemTotal")
+    return int(text.split()[0]) * 1024 if text else None
+
+
+def _gpus() -> tuple[str, ...]:
+    if process.which("nvidia-smi") is None:
+        return ()
+    done = process.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], check=False)
+    return tuple(done.text.splitlines()) if done.status == 0 else ()

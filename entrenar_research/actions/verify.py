@@ -1,0 +1,143 @@
+"""Verifying a study or a bundle: every digest, the history, the signatures, then replay."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.actions import conclusion, replay, verify_files, verify_history
+from entrenar_research.bundles.port import BundleFormat, Progress
+from entrenar_research.errors import ResearchError, UsageError
+from entrenar_research.models.verdict import Finding, Report, Verdict
+from entrenar_research.runners.port import Runner
+from entrenar_research.store import files
+from entrenar_research.store.study_files import STUDY_FILE, StudyFiles
+from entrenar_research.tools.git import Git, clone_history
+
+HISTORY = "history.bundle"
+METADATA = "ro-crate-metadata.json"
+PREVIEW = "ro-crate-preview.html"
+_BESIDE = (HISTORY, METADATA, PREVIEW)
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification is carried out with. `consent` is asked before code of a bundle is executed."""
+
+    runner: Runner
+    environment: Mapping[str, str]
+    trusted: Path | None = None
+    replay: bool = True
+    consent: Callable[[], bool] = lambda: True
+    progress: Progress = lambda done, total: None
+
+
+def verify_study(root: Path, means: Means) -> Report:
+    """Verifies the study at `root`, which is a Git repository.
+
+    Raises:
+        NotAStudyError: if it is no study.
+    """
+    study = StudyFiles(root)
+    study.study()
+    notes = conclusion.recover(study)
+    git = Git(root)
+    findings = list(_integrity(study, git if git.exists() else None, means))
+    findings += _replay(study, means)
+    return Report(target=str(root), findings=tuple(findings), notes=notes)
+
+
+def verify_bundle(bundle: Path, format: BundleFormat, means: Means) -> Report:
+    """Verifies a bundle by itself: no repository, no network. Nothing of it is executed without consent.
+
+    Raises:
+        UsageError: if there is no such file.
+    """
+    if not bundle.is_file():
+        raise UsageError(f"{bundle}: no such file")
+    findings = list(format.inspect(bundle, progress=means.progress))
+    if any(finding.verdict.wanting for finding in findings):
+        note = "the bundle is damaged: its content was not unpacked, its code not run"
+        return Report(target=str(bundle), findings=tuple(findings), notes=(note,))
+    scratch = Path(tempfile.mkdtemp(prefix="entrenar-verify-"))
+    try:
+        with files.refusals("cannot unpack the bundle"):
+            (scratch / "study").mkdir()
+        format.extract(bundle, scratch / "study")
+        findings += _unpacked(scratch / "study", scratch / "history.git", means)
+        return Report(target=str(bundle), findings=tuple(findings))
+    finally:
+        files.remove_tree(scratch)
+
+
+def verify_unpacked(directory: Path, inspected: tuple[Finding, ...], means: Means) -> Report:
+    """Verifies a bundle that somebody has unpacked; `inspected` is what the bundle's format says of its files."""
+    scratch = Path(tempfile.mkdtemp(prefix="entrenar-verify-"))
+    try:
+        findings = list(inspected)
+        if not any(finding.verdict.wanting for finding in findings):
+            findings += _unpacked(directory, scratch / "history.git", means)
+        return Report(target=str(directory), findings=tuple(findings))
+    finally:
+        files.remove_tree(scratch)
+
+
+def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
+    """A study without its repository: the history comes from the Git bundle that lies beside it."""
+    if not (root / STUDY_FILE).is_file():
+        detail = "not a study of this tool: only the bundle itself was checked"
+        return [Finding(area="bundle", subject=STUDY_FILE, verdict=Verdict.UNKNOWN, detail=detail)]
+    study = StudyFiles(root)
+    git: Git | None = None
+    findings: list[Finding] = []
+    if (root / HISTORY).is_file():
+        try:
+            git = Git(root, git_dir=clone_history(root / HISTORY, history).git_dir)
+        except ResearchError as error:
+            findings.append(
+                Finding(area=verify_history.HISTORY, subject=HISTORY, verdict=Verdict.BROKEN, detail=error.message)
+            )
+    findings += _integrity(study, git, means, beside=_BESIDE)
+    findings += _replay(study, means)
+    return findings
+
+
+def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()) -> list[Finding]:
+    findings = [
+        *verify_files.check_data(study, progress=means.progress),
+        *verify_files.check_evidence(study),
+        *verify_files.check_declarations(study),
+    ]
+    if git is None:
+        detail = "there is no Git history: nobody vouches for these files"
+        area = verify_history.SIGNATURES
+        return [*findings, Finding(area=area, subject="history", verdict=Verdict.UNKNOWN, detail=detail)]
+    findings += verify_history.check_objects(git)
+    findings += verify_history.check_tree(study, git, beside=beside)
+    latest = verify_files.latest_runs(study)
+    findings += verify_history.check_tags(study, git, latest, trusted=means.trusted)
+    return findings
+
+
+def _replay(study: StudyFiles, means: Means) -> list[Finding]:
+    latest = verify_files.latest_runs(study)
+    if not latest:
+        return []
+    if not means.replay or not means.consent():
+        detail = "not replayed: it was not asked for (--no-replay)" if not means.replay else "not replayed: no consent"
+        return [Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
+    findings: list[Finding] = []
+    for index, (name, record) in enumerate(latest.items()):
+        means.progress(index, len(latest))
+        try:
+            experiment = study.experiment(name)
+        except ResearchError as error:
+            findings.append(Finding(area=replay.AREA, subject=name, verdict=Verdict.BROKEN, detail=error.message))
+            continue
+        findings += replay.verify_replay(
+            study, experiment, record, runner=means.runner, environment=means.environment
+        )
+    means.progress(len(latest), len(latest))
+    return findings

@@ -1,0 +1,1 @@
+"""Carrying a study to a stranger in one file. See `port`."""

@@ -1,0 +1,1 @@
+"""Rendering a study for those who cite it. See `port`."""

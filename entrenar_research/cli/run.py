@@ -1,0 +1,62 @@
+"""Run an experiment: execute its command, observe it, record everything, and put the result in place.
+
+Nothing is executed if the last good run used the same command, parameters, code, inputs and environment and its
+result is still there. A failed or interrupted run is recorded and leaves the last good result untouched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import msgspec
+
+from entrenar_research.actions import run as action
+from entrenar_research.actions.run import Options, Ran
+from entrenar_research.errors import EXIT_DONE
+from entrenar_research.store import params_file
+from entrenar_research.views.terminal import runs as view
+from entrenar_research.views.terminal.screen import Screen
+from entrenar_research.workspace import Workspace
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `run`."""
+    parser.add_argument("name", metavar="NAME", help="the experiment")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a parameter in the params file first"
+    )
+    parser.add_argument("--force", action="store_true", help="run although nothing changed")
+    parser.add_argument("--strict", action="store_true", help="fail if it reads what is undeclared, or uses the network")
+    parser.add_argument("--fix", action="store_true", help="declare what it was seen to read")
+    parser.add_argument("--trace", choices=("none", "observe", "full"), help="instead of the declared level")
+    parser.add_argument("--quiet", action="store_true", help="do not show what the command prints")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Runs the experiment and shows what came of it."""
+    here = Workspace()
+    text = args.format == "text"
+    screen = Screen(sys.stdout if text else sys.stderr)
+    options = Options(
+        assignments=dict(params_file.parse_assignment(item) for item in args.set),
+        force=args.force,
+        strict=args.strict,
+        fix=args.fix,
+        trace=args.trace,
+        under_dvc=os.environ.get("DVC_STAGE") == args.name,
+        echo=text and not args.quiet,
+    )
+    means = here.means(lambda reason: screen.line(f"{args.name} runs: {reason}", "quiet"))
+    ran = action.run(here.files, args.name, options, means)
+    if text:
+        view.draw_run(screen, ran, here.files.experiment(args.name))
+    else:
+        sys.stdout.write(msgspec.json.encode(_plain(ran)).decode() + "\n")
+    return EXIT_DONE
+
+
+def _plain(ran: Ran) -> dict[str, object]:
+    return {"up_to_date": not ran.reasons, "reasons": ran.reasons, "drift": ran.drift, "run": ran.record}

@@ -1,0 +1,270 @@
+"""Checks a crate's metadata against RO-Crate 1.1 and our own promises, and its files against the metadata.
+
+Written for metadata from unknown hands: whatever the JSON holds, the answer is a list of problems.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from entrenar_research.core import crate_paths
+from entrenar_research.core.crate_files import FileFacts
+from entrenar_research.core.crate_metadata import PROFILE, SPECIFICATION
+
+LARGEST_METADATA: Final = 64 << 20
+"""Bytes of metadata that are read at most, and written at most."""
+
+_ROOT = "./"
+_LARGEST_FILE = 1 << 62
+_DATES = frozenset({"datePublished", "dateModified", "dateCreated", "startTime", "endTime"})
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_ORCID = re.compile(r"https://orcid\.org/([0-9]{4})-([0-9]{4})-([0-9]{4})-([0-9]{3}[0-9X])")
+
+Entity = Mapping[str, Any]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong, and with which file or entity."""
+
+    subject: str
+    detail: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What the metadata says of a file; None where it says nothing (that can be understood)."""
+
+    size: int | None
+    sha256: str | None
+
+
+class Crate(msgspec.Struct, frozen=True):
+    """Metadata that could be read: its entities by identifier, the files it lists by path, what was wrong."""
+
+    entities: Mapping[str, Entity]
+    files: Mapping[str, Listed]
+    problems: tuple[Problem, ...]
+
+
+def read_crate(data: bytes) -> Crate:
+    """Reads a metadata file, and finds everything that is wrong with it in itself."""
+    problems: list[Problem] = []
+    entities: dict[str, Entity] = {}
+    for entity in _graph(data, problems):
+        identifier = entity.get("@id") if isinstance(entity, dict) else None
+        if not isinstance(identifier, str) or not identifier:
+            problems.append(Problem(crate_paths.METADATA, "there is an entity without an @id"))
+        elif identifier in entities:
+            problems.append(Problem(crate_paths.shown(identifier), "two entities have this @id"))
+        else:
+            entities[identifier] = entity
+    if entities:
+        problems += _descriptor(entities)
+        problems += _root(entities)
+        for identifier, entity in entities.items():
+            problems += _entity(identifier, entity, entities)
+    files = dict(_files(entities, problems))
+    return Crate(entities, files, tuple(problems))
+
+
+def check_members(crate: Crate, members: Mapping[str, FileFacts]) -> list[Problem]:
+    """Every member against what the metadata lists, and the other way round.
+
+    `members` has every file but the metadata itself.
+    """
+    missing = [path for path in crate.files if path not in members]
+    problems = [Problem(path, "listed in the metadata, and missing") for path in missing]
+    for path, facts in members.items():
+        listed = crate.files.get(path)
+        if listed is None:
+            problems.append(Problem(path, "not listed in the metadata"))
+            continue
+        wrong = mismatch(listed, facts)
+        if wrong:
+            problems.append(Problem(path, wrong))
+    return problems
+
+
+def mismatch(listed: Listed, facts: FileFacts) -> str | None:
+    """In words, how a file's bytes are not those listed."""
+    if listed.size is not None and listed.size != facts.size:
+        return f"found {facts.size} bytes, expected {listed.size}"
+    if listed.sha256 is not None and listed.sha256 != facts.sha256:
+        found, expected = facts.sha256[:12], listed.sha256[:12]
+        return f"its bytes were changed: found sha256:{found}..., expected sha256:{expected}..."
+    return None
+
+
+def _graph(data: bytes, problems: list[Problem]) -> list[Any]:
+    try:
+        document = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        problems.append(Problem(crate_paths.METADATA, f"not readable as JSON: {error}"))
+        return []
+    graph = document.get("@graph") if isinstance(document, dict) else None
+    if not isinstance(graph, list) or not graph:
+        problems.append(Problem(crate_paths.METADATA, "expected an object with a list `@graph`, found none"))
+        return []
+    context = document.get("@context")
+    if f"{SPECIFICATION}/context" not in (context if isinstance(context, list) else [context]):
+        problems.append(Problem(crate_paths.METADATA, f"expected {SPECIFICATION}/context as @context"))
+    return graph
+
+
+def _descriptor(entities: Mapping[str, Entity]) -> Iterator[Problem]:
+    name = crate_paths.METADATA
+    entity = entities.get(name)
+    if entity is None:
+        yield Problem(name, f"the metadata does not describe itself: expected an entity {name}")
+        return
+    if _ids(entity.get("about")) != [_ROOT]:
+        yield Problem(name, f"expected `about` to link {_ROOT}")
+    if SPECIFICATION not in _ids(entity.get("conformsTo")):
+        yield Problem(name, f"expected `conformsTo` to link {SPECIFICATION}")
+
+
+def _root(entities: Mapping[str, Entity]) -> Iterator[Problem]:
+    root = entities.get(_ROOT)
+    if root is None or "Dataset" not in _types(root):
+        yield Problem(_ROOT, "there is no root: expected a Dataset with this @id")
+        return
+    for key in ("name", "description", "datePublished"):
+        if not isinstance(root.get(key), str) or not root[key]:
+            yield Problem(_ROOT, f"expected `{key}`, found none")
+    if PROFILE not in _ids(root.get("conformsTo")):
+        yield Problem(_ROOT, f"expected `conformsTo` to link {PROFILE}")
+    yield from _linked(root, "license", {"CreativeWork"}, entities)
+    yield from _linked(root, "author", {"Person", "Organization"}, entities)
+
+
+def _linked(root: Entity, key: str, kinds: set[str], entities: Mapping[str, Entity]) -> Iterator[Problem]:
+    """Whether a property of the root links described entities of the right kind, at least one."""
+    links = _ids(root.get(key))
+    if not links:
+        yield Problem(_ROOT, f"expected `{key}` to link an entity, found none")
+    for link in links:
+        target = entities.get(link, {})
+        if not kinds & _types(target) or not isinstance(target.get("name"), str) or not target["name"]:
+            kind = " or ".join(sorted(kinds))
+            yield Problem(crate_paths.shown(link), f"`{key}` links it: expected a {kind} with a name")
+
+
+def _entity(identifier: str, entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Problem]:
+    """Whether an entity is typed, flat, and links only what is there; its dates and ORCID."""
+    subject = crate_paths.shown(identifier)
+    if not _types(entity):
+        yield Problem(subject, "expected an @type, found none")
+    if "orcid.org" in identifier and not _orcid_fits(identifier):
+        yield Problem(
+            subject, "expected a valid ORCID: https://orcid.org/0000-0000-0000-000X and check digit"
+        )
+    for key, value in entity.items():
+        if key in ("@id", "@type"):
+            continue
+        if key in _DATES and not _date_fits(value):
+            found = crate_paths.shown(str(value))
+            yield Problem(subject, f"`{key}`: expected an ISO 8601 date, found {found!r}")
+        outside = identifier == crate_paths.METADATA and key == "conformsTo"
+        for item in value if isinstance(value, list) else [value]:
+            detail = _link_problem(item, entities, outside=outside)
+            if detail:
+                yield Problem(subject, f"`{key}`: {detail}")
+
+
+def _link_problem(item: Any, entities: Mapping[str, Entity], *, outside: bool) -> str | None:
+    if item is None:
+        return "expected a value, found null"
+    if isinstance(item, list):
+        return "expected values or links, found a list in a list"
+    if not isinstance(item, dict) or "@value" in item:
+        return None
+    target = item.get("@id")
+    if not isinstance(target, str) or not target:
+        return "a link without an @id" if "@id" in item else "expected a link, found a nested entity"
+    if target not in entities and not outside:
+        return f"links {crate_paths.shown(target)}, which is not described"
+    return None
+
+
+def _files(entities: Mapping[str, Entity], problems: list[Problem]) -> Iterator[tuple[str, Listed]]:
+    """The files that are listed; each must be reachable from the root, at a path that stays inside."""
+    reachable = _reachable(entities)
+    found: list[str] = []
+    for identifier, entity in entities.items():
+        preview = identifier == crate_paths.PREVIEW
+        path = crate_paths.to_path(identifier)
+        if path is None or not (preview or "File" in _types(entity)):
+            continue
+        subject = crate_paths.shown(path)
+        wrong = crate_paths.path_problem(path)
+        if path == crate_paths.METADATA:
+            wrong = "a file cannot have this @id"
+        if wrong:
+            problems.append(Problem(subject, wrong))
+            continue
+        if identifier not in reachable and not preview:
+            problems.append(Problem(subject, "no `hasPart` leads from the root to it"))
+        found.append(path)
+        yield path, _listed(subject, entity, problems)
+    problems += [Problem(crate_paths.shown(path), detail) for path, detail in crate_paths.collisions(found)]
+
+
+def _listed(subject: str, entity: Entity, problems: list[Problem]) -> Listed:
+    size, sha256 = str(entity.get("contentSize", "")), entity.get("sha256")
+    number = int(size) if _NUMBER.fullmatch(size) else None
+    if number is None or number > _LARGEST_FILE:
+        problems.append(Problem(subject, f"`contentSize`: expected a number of bytes, found {size[:40]!r}"))
+        number = None
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        problems.append(Problem(subject, f"`sha256`: expected 64 hex digits, found {str(sha256)[:80]!r}"))
+        sha256 = None
+    return Listed(number, sha256)
+
+
+def _reachable(entities: Mapping[str, Entity]) -> set[str]:
+    seen = {_ROOT}
+    pending = [_ROOT]
+    while pending:
+        for link in _ids(entities.get(pending.pop(), {}).get("hasPart")):
+            if link not in seen:
+                seen.add(link)
+                pending.append(link)
+    return seen
+
+
+def _ids(value: Any) -> list[str]:
+    """The identifiers that a property links."""
+    items = value if isinstance(value, list) else [value]
+    return [item["@id"] for item in items if isinstance(item, dict) and isinstance(item.get("@id"), str)]
+
+
+def _types(entity: Entity) -> set[str]:
+    value = entity.get("@type")
+    return {item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)}
+
+
+def _date_fits(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _orcid_fits(identifier: str) -> bool:
+    """ISO/IEC 7064 MOD 11-2, as ORCID's "Structure of the ORCID Identifier" gives it."""
+    match = _ORCID.fullmatch(identifier)
+    if match is None:
+        return False
+    digits = "".join(match.groups())
+    total = 0
+    for digit in digits[:-1]:
+        total = (total + int(digit)) * 2
+    return "0123456789X"[(12 - total % 11) % 11] == digits[-1]

@@ -1,0 +1,126 @@
+"""A run: the record of one execution, kept in `runs/<run-id>/run.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from entrenar_research.models.experiment import TraceLevel
+
+RunStatus = Literal["running", "completed", "failed", "cancelled", "lost"]
+TraceStatus = Literal["none", "recorded", "unavailable"]
+
+
+class _Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a record that the tool writes: fields of later versions are read over."""
+
+
+class FileDigest(_Recorded, frozen=True, kw_only=True):
+    """A file or directory and its digests.
+
+    `path` is relative to the study. `digest` is `sha256:<hex>`: of a file its bytes, of a directory its
+    manifest. `md5` is DVC's digest (`<hex>` or `<hex>.dir`). `files` counts the files of a directory.
+    """
+
+    path: str
+    digest: str
+    md5: str
+    size: int
+    files: int | None = None
+
+
+class GitState(_Recorded, frozen=True, kw_only=True):
+    """The commit a run started from; `diff` is the digest of the uncommitted difference when dirty."""
+
+    commit: str | None = None
+    dirty: bool = False
+    diff: str | None = None
+
+
+class Environment(_Recorded, frozen=True, kw_only=True):
+    """What the command ran in. `packages` are those it loaded (traced) or those installed (untraced)."""
+
+    program: str
+    python: str | None = None
+    packages: dict[str, str] = {}
+    packages_scope: Literal["loaded", "installed", "none"] = "none"
+    variables: dict[str, str] = {}
+
+
+class Hardware(_Recorded, frozen=True, kw_only=True):
+    """The machine: `memory` in bytes."""
+
+    architecture: str
+    system: str
+    cpu: str | None = None
+    cores: int | None = None
+    memory: int | None = None
+    gpus: tuple[str, ...] = ()
+
+
+class Usage(_Recorded, frozen=True, kw_only=True):
+    """Measured by the kernel for the command and its children: seconds and bytes."""
+
+    user_seconds: float
+    system_seconds: float
+    peak_memory: int
+
+
+class TraceSummary(_Recorded, frozen=True, kw_only=True):
+    """What is known of the run's trace. `reason` says why it is unavailable."""
+
+    level: TraceLevel = "none"
+    status: TraceStatus = "none"
+    tracer: str | None = None
+    calls: int | None = None
+    digest: str | None = None
+    reason: str | None = None
+
+
+class Observed(_Recorded, frozen=True, kw_only=True):
+    """Declared against observed: study paths read or written without being declared, network calls made."""
+
+    undeclared_reads: tuple[str, ...] = ()
+    undeclared_writes: tuple[str, ...] = ()
+    unused_inputs: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+
+
+class RunRecord(_Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
+    """Everything that is recorded about one execution, apart from its captured streams and its trace.
+
+    Times are ISO 8601 in UTC, `duration` is in seconds. `recipe` names what went in (code, parameters,
+    input digests, environment), `result` what came out; both are `sha256:<hex>`. `result_md5` is DVC's name
+    of the result directory.
+    """
+
+    id: str
+    experiment: str
+    status: RunStatus
+    tool: str
+    runner: str
+    started: str
+    ended: str | None = None
+    duration: float | None = None
+    exit_status: int | None = None
+    signal: str | None = None
+    failure: str | None = None
+    reasons: tuple[str, ...] = ()
+    command: str = ""
+    argv: tuple[str, ...] = ()
+    seed: int | None = None
+    params: dict[str, Any] = {}
+    recipe: str | None = None
+    result: str | None = None
+    result_md5: str | None = None
+    code: tuple[FileDigest, ...] = ()
+    inputs: tuple[FileDigest, ...] = ()
+    outputs: tuple[FileDigest, ...] = ()
+    metrics: dict[str, float] = {}
+    git: GitState = GitState()
+    environment: Environment | None = None
+    hardware: Hardware | None = None
+    usage: Usage | None = None
+    trace: TraceSummary = TraceSummary()
+    observed: Observed | None = None

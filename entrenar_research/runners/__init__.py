@@ -1,0 +1,1 @@
+"""Executing commands in a kind of world. See `port`."""

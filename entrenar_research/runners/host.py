@@ -1,0 +1,32 @@
+"""The host runner: the machine as it is, not hermetic, with the pins that make numerics repeatable."""
+
+from __future__ import annotations
+
+from entrenar_research.runners.port import Ended, Job, Runner
+from entrenar_research.tools import execution
+
+
+class Host:
+    """Executes a job in the environment of the caller."""
+
+    name = "host"
+
+    def execute(self, job: Job) -> Ended:
+        """Runs the job to its end.
+
+        Raises:
+            UsageError: if the program cannot be started.
+        """
+        outcome = execution.execute(
+            job.argv, cwd=job.directory, env=job.environment, stdout=job.stdout, stderr=job.stderr, echo=job.echo
+        )
+        return Ended(
+            exit_status=outcome.exit_status,
+            signal=outcome.signal,
+            usage=outcome.usage,
+            seconds=outcome.seconds,
+            interrupted=outcome.interrupted,
+        )
+
+
+RUNNER: Runner = Host()

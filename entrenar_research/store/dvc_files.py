@@ -1,0 +1,298 @@
+"""DVC's own files: the stage in `dvc.yaml`, the entry in `dvc.lock`, the objects in its cache.
+
+They are written here, not by the `dvc` program, because starting it costs more than a second on every run
+(docs/adr/0003). What is written is what `dvc commit` would write; tests hold it against the real program.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from entrenar_research.core import digests
+from entrenar_research.errors import InvalidFileError
+from entrenar_research.models.experiment import Experiment
+from entrenar_research.models.run import FileDigest
+from entrenar_research.store import files
+from entrenar_research.store.hashing import FileHash, is_executable
+from entrenar_research.store.yaml_text import Document
+
+STAGES = "dvc.yaml"
+LOCK = "dvc.lock"
+
+
+def command(name: str) -> str:
+    """What DVC runs for an experiment."""
+    return f"entrenar-research run {name}"
+
+
+def stage(experiment: Experiment) -> dict[str, Any]:
+    """The stage that belongs to a declaration, as `dvc.yaml` holds it."""
+    declaration = experiment.declaration
+    keys = ["command"] + (["seed"] if declaration.seed is not None else [])
+    params: list[Any] = [{experiment.file: keys}]
+    if declaration.params is not None:
+        params.append({declaration.params: None})
+    wanted: dict[str, Any] = {"cmd": command(experiment.name)}
+    dependencies = sorted({*declaration.code, *declaration.inputs})
+    if dependencies:
+        wanted["deps"] = dependencies
+    wanted["params"] = params
+    wanted["outs"] = [{experiment.result: {"persist": True}}]
+    return wanted
+
+
+def metric_files(experiment: Experiment) -> list[str]:
+    """The files of an experiment's metrics, as `dvc metrics` wants them."""
+    return sorted({f"{experiment.result}/{metric.file}" for metric in experiment.declaration.metrics.values()})
+
+
+def plot_entries(experiment: Experiment) -> list[dict[str, Any]]:
+    """The plots of an experiment, as `dvc plots` wants them."""
+    entries = []
+    for plot in experiment.declaration.plots:
+        axes: dict[str, Any] = {}
+        if plot.x:
+            axes["x"] = plot.x
+        if plot.y:
+            axes["y"] = list(plot.y) if len(plot.y) > 1 else plot.y[0]
+        entries.append({f"{experiment.result}/{plot.file}": axes or None})
+    return entries
+
+
+class DvcFiles:
+    """`dvc.yaml`, `dvc.lock` and the cache of the study at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def present(self) -> bool:
+        """Whether the study has DVC at all."""
+        return (self.root / ".dvc").is_dir()
+
+    def ordinary_cache(self) -> bool:
+        """Whether the cache is at its usual place and of the usual kind, so that it can be filled directly."""
+        homes = [os.environ.get("XDG_CONFIG_HOME", str(Path("~/.config").expanduser())), "/etc/xdg"]
+        places = [self.root / ".dvc" / "config", self.root / ".dvc" / "config.local"]
+        places += [Path(home) / "dvc" / "config" for home in homes]
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        try:
+            parser.read(places)
+        except (configparser.Error, UnicodeDecodeError):
+            return False
+        return self.present() and not parser.has_section("cache")
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        path = self.root / name
+        if not path.is_file():
+            return {}
+        value = Document(files.read_text(path), name).value
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not isinstance(value.get("stages") or {}, dict):
+            raise InvalidFileError(f"{name}: expected a mapping with `stages`, found {type(value).__name__}")
+        return value
+
+    def stages(self) -> dict[str, Any]:
+        """The stages of `dvc.yaml` by name.
+
+        Raises:
+            InvalidFileError: if the file is malformed.
+        """
+        return dict(self._mapping(STAGES).get("stages") or {})
+
+    def locked(self) -> dict[str, Any]:
+        """The entries of `dvc.lock` by stage.
+
+        Raises:
+            InvalidFileError: if the file is malformed.
+        """
+        return dict(self._mapping(LOCK).get("stages") or {})
+
+    def drift(self, experiment: Experiment) -> tuple[str, ...]:
+        """In words, where `dvc.yaml` and the declaration say different things.
+
+        Raises:
+            InvalidFileError: if `dvc.yaml` is malformed.
+        """
+        found = self.stages().get(experiment.name)
+        wanted = stage(experiment)
+        if not isinstance(found, dict):
+            return (f"{STAGES} has no stage {experiment.name!r}, {experiment.file} declares it",)
+        words = []
+        if found.get("cmd") != wanted["cmd"]:
+            words.append(f"{STAGES} runs {found.get('cmd')!r}, expected {wanted['cmd']!r}")
+        for key, what in (("deps", "dependency"), ("params", "parameter file"), ("outs", "output")):
+            listed, declared = _names(found.get(key)), _names(wanted.get(key))
+            words += [f"{STAGES} lists the {what} {name}, {experiment.file} does not" for name in sorted(listed - declared)]
+            words += [f"{experiment.file} declares the {what} {name}, {STAGES} does not list it" for name in sorted(declared - listed)]
+        if not _persists(found, experiment.result):
+            words.append(f"{STAGES} lets DVC delete {experiment.result} before a run: `persist: true` is missing there")
+        return tuple(words)
+
+    def write_stage(self, experiment: Experiment) -> None:
+        """Puts an experiment's stage, metrics and plots into `dvc.yaml`; everything else there stays as it is.
+
+        Raises:
+            InvalidFileError: if the file is malformed.
+            StorageError: if it cannot be written; it is then as before.
+        """
+        self._mapping(STAGES)
+        editor, tree = _editable(self.root / STAGES)
+        stages = tree.setdefault("stages", {})
+        if tree["stages"] is None:
+            stages = tree["stages"] = {}
+        stages[experiment.name] = stage(experiment)
+        prefix = f"{experiment.result}/"
+        for key, entries in (("metrics", metric_files(experiment)), ("plots", plot_entries(experiment))):
+            others = [item for item in tree.get(key) or [] if not _name(item).startswith(prefix)]
+            if others or entries:
+                tree[key] = [*others, *entries]
+            elif key in tree:
+                del tree[key]
+        files.write_atomically(self.root / STAGES, _text(editor, tree))
+
+    def remove_stage(self, experiment: Experiment) -> None:
+        """Takes an experiment out of `dvc.yaml` and `dvc.lock` again."""
+        for name in (STAGES, LOCK):
+            if not (self.root / name).is_file():
+                continue
+            editor, tree = _editable(self.root / name)
+            (tree.get("stages") or {}).pop(experiment.name, None)
+            for key in ("metrics", "plots") if name == STAGES else ():
+                kept = [item for item in tree.get(key) or [] if not _name(item).startswith(f"{experiment.result}/")]
+                if key in tree:
+                    tree[key] = kept
+                if not kept:
+                    tree.pop(key, None)
+            if not tree.get("stages"):
+                (self.root / name).unlink()
+            else:
+                files.write_atomically(self.root / name, _text(editor, tree))
+
+    def write_lock(
+        self,
+        experiment: Experiment,
+        *,
+        dependencies: Iterable[FileDigest],
+        result: FileDigest,
+        params: Mapping[str, Any],
+    ) -> None:
+        """Puts what a run used and made into `dvc.lock`, as `dvc commit` would.
+
+        Raises:
+            StorageError: if it cannot be written; it is then as before.
+        """
+        editor, tree = _editable(self.root / LOCK)
+        if not tree:
+            tree["schema"] = "2.0"
+        if not tree.get("stages"):
+            tree["stages"] = {}
+        declaration = experiment.declaration
+        locked: dict[str, Any] = {experiment.file: {"command": declaration.command}}
+        if declaration.seed is not None:
+            locked[experiment.file]["seed"] = declaration.seed
+        if declaration.params is not None:
+            locked[declaration.params] = dict(params)
+        entry: dict[str, Any] = {"cmd": command(experiment.name)}
+        listed = [self._entry(item) for item in sorted(dependencies, key=lambda item: item.path)]
+        if listed:
+            entry["deps"] = listed
+        entry["params"] = locked
+        entry["outs"] = [self._entry(result)]
+        tree["stages"][experiment.name] = entry
+        files.write_atomically(self.root / LOCK, _text(editor, tree))
+
+    def _entry(self, item: FileDigest) -> dict[str, Any]:
+        entry: dict[str, Any] = {"path": item.path, "hash": "md5", "md5": item.md5, "size": item.size}
+        if item.files is not None:
+            entry["nfiles"] = item.files
+        elif is_executable(self.root / item.path):
+            entry["isexec"] = True
+        return entry
+
+    def store(self, directory: Path, entries: Mapping[str, FileHash]) -> None:
+        """Copies the files of a result, and their listing, into DVC's cache. `entries` are paths below it.
+
+        Raises:
+            StorageError: if the file system refuses.
+        """
+        for path, item in entries.items():
+            self._put(item.md5, source=directory / path)
+        listing = digests.dvc_directory((path, item.md5) for path, item in entries.items())
+        self._put(digests.md5(listing) + ".dir", data=listing)
+
+    def _put(self, name: str, *, source: Path | None = None, data: bytes = b"") -> None:
+        place = self.root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
+        if place.exists():
+            return
+        with files.refusals("cannot fill DVC's cache"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+            try:
+                if source is not None:
+                    shutil.copyfile(source, temporary)
+                else:
+                    temporary.write_bytes(data)
+                temporary.chmod(0o444)
+                temporary.rename(place)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def pointers(self) -> dict[str, dict[str, Any]]:
+        """Every `.dvc` file of the study: the path of the data it stands for, with its digest and size.
+
+        Raises:
+            InvalidFileError: if one is malformed.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self.root.rglob("*.dvc")):
+            relative = path.relative_to(self.root).as_posix()
+            if not path.is_file() or relative.startswith((".dvc/", ".entrenar/")) or "/.git/" in relative:
+                continue
+            value = Document(files.read_text(path, shown=relative), relative).value
+            try:
+                for out in value["outs"]:
+                    base = Path(relative).parent / (value.get("wdir") or ".")
+                    found[os.path.normpath(base / out["path"])] = {**out, "pointer": relative}
+            except (KeyError, TypeError, AttributeError) as error:
+                raise InvalidFileError(f"{relative}: expected `outs` with `path` and `md5` as DVC writes them") from error
+        return found
+
+
+def _names(entries: Any) -> set[str]:
+    return {_name(item) for item in entries or []}
+
+
+def _name(item: Any) -> str:
+    return str(next(iter(item))) if isinstance(item, dict) and item else str(item)
+
+
+def _persists(found: dict[str, Any], result: str) -> bool:
+    for item in found.get("outs") or []:
+        if isinstance(item, dict) and _name(item) == result:
+            options = item[result]
+            return isinstance(options, dict) and options.get("persist") is True
+    return not any(_name(item) == result for item in found.get("outs") or [])
+
+
+def _editable(path: Path) -> tuple[Any, Any]:
+    """A YAML editor that keeps comments, with the tree of the file (empty if it is absent)."""
+    from ruamel.yaml import YAML  # costs 80 ms; DVC writes its files with it, so bytes agree
+
+    editor = YAML()
+    editor.default_flow_style = False
+    text = files.read_text(path) if path.is_file() else ""
+    return editor, editor.load(text) or {}
+
+
+def _text(editor: Any, tree: Any) -> str:
+    out = io.StringIO()
+    editor.dump(tree, out)
+    return out.getvalue()

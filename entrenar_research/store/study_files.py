@@ -1,0 +1,177 @@
+"""Where things are in a study, and reading and writing what people declare there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from entrenar_research.core import suggest
+from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
+from entrenar_research.models.experiment import Declaration, Experiment
+from entrenar_research.models.study import Study
+from entrenar_research.store import files
+from entrenar_research.store.yaml_text import Document, dump
+
+STUDY_FILE = "study.yaml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def find_root(start: Path) -> Path:
+    """The nearest directory at or above `start` that holds a study.
+
+    Raises:
+        NotAStudyError: if there is none.
+    """
+    here = start.resolve()
+    for directory in (here, *here.parents):
+        if (directory / STUDY_FILE).is_file():
+            return directory
+    raise NotAStudyError(
+        f"{start}: not inside a study: there is no {STUDY_FILE} here or in a directory above",
+        hint="make one with `entrenar-research init DIR`, or change into one",
+    )
+
+
+def check_name(name: str, what: str) -> str:
+    """`name`, if it can be a directory, a DVC stage and a part of a tag at once.
+
+    Raises:
+        UsageError: if not.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} name {name!r}: expected letters, digits, `-` and `_`, beginning with a letter or digit, "
+            "64 characters at most"
+        )
+    return name
+
+
+class StudyFiles:
+    """The files of the study at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def state(self) -> Path:
+        """The directory for what is not part of the study: staging areas, caches, locks. Never versioned."""
+        return self.root / ".entrenar"
+
+    @property
+    def allowed_signers(self) -> Path:
+        """Who may sign, with periods of validity."""
+        return self.root / "keys" / "allowed_signers"
+
+    def study(self) -> Study:
+        """The description of the study.
+
+        Raises:
+            NotAStudyError: if there is no `study.yaml`.
+            InvalidFileError: if it does not hold what it should.
+        """
+        path = self.root / STUDY_FILE
+        if not path.is_file():
+            raise NotAStudyError(f"{self.root}: there is no {STUDY_FILE}")
+        study = Document(files.read_text(path), STUDY_FILE).convert(Study)
+        if not study.authors:
+            raise InvalidFileError(f"{STUDY_FILE}: `authors` is empty: expected at least one")
+        return study
+
+    def experiment_names(self) -> tuple[str, ...]:
+        """Every directory below `experiments/` that declares one, sorted."""
+        return tuple(sorted(path.parent.name for path in self.root.glob("experiments/*/experiment.yaml")))
+
+    def experiment(self, name: str) -> Experiment:
+        """The declaration of `name`.
+
+        Raises:
+            UsageError: if there is none of that name.
+            InvalidFileError: if it does not hold what it should; the message names file, line and key.
+        """
+        relative = f"experiments/{name}/experiment.yaml"
+        if not _NAME.fullmatch(name) or not (self.root / relative).is_file():
+            raise suggest.unknown(
+                "experiment", name, self.experiment_names(), remedy="declare one with `experiment add NAME -- COMMAND`"
+            )
+        document = Document(files.read_text(self.root / relative, shown=relative), relative)
+        declaration = document.convert(Declaration)
+        self._check_paths(declaration, document)
+        return Experiment(name=name, declaration=declaration)
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        """Every experiment, by name.
+
+        Raises:
+            InvalidFileError: if one of the declarations is wrong.
+        """
+        return tuple(self.experiment(name) for name in self.experiment_names())
+
+    def _check_paths(self, declaration: Declaration, document: Document) -> None:
+        for key in ("code", "inputs"):
+            for index, path in enumerate(getattr(declaration, key)):
+                _inside(path, document, [key, index])
+        if declaration.params is not None:
+            _inside(declaration.params, document, ["params"])
+        for index, item in enumerate(declaration.outputs):
+            _inside(item if isinstance(item, str) else item.path, document, ["outputs", index])
+            if not isinstance(item, str):
+                _inside(item.source, document, ["outputs", index])
+        outputs = set(declaration.output_paths)
+        for name, metric in declaration.metrics.items():
+            if outputs and metric.file not in outputs and not any(metric.file.startswith(f"{o}/") for o in outputs):
+                raise InvalidFileError(
+                    f"{document.name}, line {document.line(['metrics', name])}: the metric `{name}` is read from "
+                    f"{metric.file!r}, which is not among the outputs ({', '.join(sorted(outputs))})"
+                )
+
+    def params(self, experiment: Experiment) -> dict[str, Any]:
+        """The parameters of an experiment as its params file has them now; empty without one.
+
+        Raises:
+            UsageError: if the declared file is absent.
+            InvalidFileError: if it is not a mapping.
+        """
+        relative = experiment.declaration.params
+        if relative is None:
+            return {}
+        path = files.contained(self.root, relative, what="params file")
+        if not path.is_file():
+            raise UsageError(f"{relative}: no such file; {experiment.file} declares it as the params file")
+        document = Document(files.read_text(path, shown=relative), relative)
+        if document.value is None:
+            return {}
+        return document.convert(dict[str, Any])
+
+    def write_study(self, study: Study) -> None:
+        """Writes `study.yaml`.
+
+        Raises:
+            StorageError: if the file system refuses.
+        """
+        files.write_atomically(self.root / STUDY_FILE, dump(study))
+
+    def write_declaration(self, experiment: Experiment) -> None:
+        """Writes `experiment.yaml`.
+
+        Raises:
+            StorageError: if the file system refuses.
+        """
+        files.write_atomically(self.root / experiment.file, declaration_text(experiment.declaration))
+
+
+def declaration_text(declaration: Declaration) -> str:
+    """A declaration as YAML, description first."""
+    plain = msgspec.to_builtins(declaration)
+    order = ("description", "command", "params", "seed", "code", "inputs", "outputs", "metrics", "plots", "plan", "trace")
+    return dump({key: plain[key] for key in order if key in plain})
+
+
+def _inside(path: str, document: Document, where: list[str | int]) -> None:
+    parts = Path(path).parts
+    if not path or Path(path).is_absolute() or ".." in parts or path != path.strip():
+        raise InvalidFileError(
+            f"{document.name}, line {document.line(where)}: {path!r}: expected a path inside the study, relative to it"
+        )

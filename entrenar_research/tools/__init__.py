@@ -1,0 +1,1 @@
+"""One file per outside program: the only room that starts processes."""

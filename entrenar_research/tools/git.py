@@ -1,0 +1,231 @@
+"""Git: reading and writing one repository through the `git` program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.errors import IntegrityError, ToolError, UsageError
+from entrenar_research.models.run import GitState
+from entrenar_research.tools import process
+from entrenar_research.tools.process import Completed
+
+
+class TreeEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a commit: its mode (`100644`, `100755`, `120000`) and blob id."""
+
+    path: str
+    mode: str
+    blob: str
+
+
+class TagCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What `git verify-tag` says: `signer` and `fingerprint` where the signature is good."""
+
+    good: bool
+    signer: str | None = None
+    fingerprint: str | None = None
+    message: str = ""
+
+
+class Git:
+    """One repository. `git_dir` is given where the files lie apart from the repository."""
+
+    def __init__(self, root: Path, *, git_dir: Path | None = None) -> None:
+        self.root = root
+        self.git_dir = git_dir
+
+    def call(
+        self,
+        *arguments: str,
+        check: bool = True,
+        stdin: bytes | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Runs `git` here with `settings` as one-time configuration.
+
+        Raises:
+            ToolError: if it fails and `check` is set.
+        """
+        argv = ["git"]
+        if self.git_dir is not None:
+            argv += [f"--git-dir={self.git_dir}", f"--work-tree={self.root}"]
+        for key, value in (settings or {}).items():
+            argv += ["-c", f"{key}={value}"]
+        return process.run([*argv, *arguments], cwd=self.root, check=check, stdin=stdin)
+
+    def exists(self) -> bool:
+        """Whether `root` itself is the top of a work tree (not merely inside of one)."""
+        if self.git_dir is not None:
+            return True
+        done = self.call("rev-parse", "--show-toplevel", check=False)
+        if done.status != 0 and b"dubious ownership" in done.stderr:
+            raise UsageError(
+                f"Git refuses {self.root}: it belongs to another user",
+                hint=f"copy the study, or run `git config --global --add safe.directory {self.root}`",
+            )
+        return done.status == 0 and Path(done.text).resolve() == self.root.resolve()
+
+    def initialise(self) -> None:
+        """Makes an empty repository on the branch `main`."""
+        self.call("init", "--quiet", "--initial-branch=main")
+
+    def setting(self, key: str) -> str | None:
+        """A configuration value, or None where it is not set."""
+        done = self.call("config", "--get", key, check=False)
+        return done.text if done.status == 0 and done.text else None
+
+    def identity(self) -> tuple[str, str] | None:
+        """The person's name and e-mail as Git would put them into a commit, or None if it has none."""
+        done = self.call("var", "GIT_COMMITTER_IDENT", check=False, settings={"user.useConfigOnly": "true"})
+        if done.status != 0:
+            return None
+        name, _, rest = done.text.partition(" <")
+        return name, rest.partition(">")[0]
+
+    def head(self) -> str | None:
+        """The commit that is checked out, or None before the first one."""
+        done = self.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False)
+        return done.text if done.status == 0 else None
+
+    def state(self) -> GitState:
+        """The commit and, if tracked files differ from it, the digest of the difference."""
+        commit = self.head()
+        if commit is None:
+            return GitState()
+        difference = self.call("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff").stdout
+        if not difference:
+            return GitState(commit=commit)
+        return GitState(commit=commit, dirty=True, diff="sha256:" + hashlib.sha256(difference).hexdigest())
+
+    def commit_time(self, revision: str = "HEAD") -> str:
+        """When `revision` was committed, ISO 8601 in UTC to the second."""
+        done = self.call("log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", revision)
+        return done.text
+
+    def tree(self, revision: str = "HEAD") -> tuple[TreeEntry, ...]:
+        """Every file of a commit.
+
+        Raises:
+            IntegrityError: if the commit or one of its trees cannot be read.
+        """
+        done = self.call("ls-tree", "-r", "-z", "--full-tree", revision, check=False)
+        if done.status != 0:
+            raise IntegrityError(process.failure(["git", "ls-tree", "-r", revision], done))
+        entries = []
+        for line in done.stdout.split(b"\0")[:-1]:
+            meta, _, path = line.partition(b"\t")
+            mode, kind, blob = meta.decode().split(" ")
+            if kind == "blob":
+                entries.append(TreeEntry(path=path.decode("utf-8", "surrogateescape"), mode=mode, blob=blob))
+        return tuple(entries)
+
+    def blobs(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """The blob ids that the files at `paths` have now: always read, never taken from the index."""
+        if not paths:
+            return ()
+        text = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        return tuple(self.call("hash-object", "--stdin-paths", stdin=text).text.split("\n"))
+
+    def listed(self, *options: str, paths: Iterable[str] = ()) -> tuple[str, ...]:
+        """`git ls-files` with `options`; paths relative to the root."""
+        done = self.call("ls-files", "-z", *options, "--", *paths)
+        return tuple(item.decode("utf-8", "surrogateescape") for item in done.stdout.split(b"\0")[:-1])
+
+    def untracked(self) -> tuple[str, ...]:
+        """Files that Git neither tracks nor ignores."""
+        return self.listed("--others", "--exclude-standard")
+
+    def changed(self) -> tuple[str, ...]:
+        """Tracked files that differ from the last commit, staged or not."""
+        done = self.call("diff", "--name-only", "-z", "--no-ext-diff", "HEAD")
+        return tuple(item.decode("utf-8", "surrogateescape") for item in done.stdout.split(b"\0")[:-1])
+
+    def commit(self, message: str, paths: Sequence[str]) -> str | None:
+        """Adds `paths` (those deleted as well) and commits just these; None if nothing had changed.
+
+        Raises:
+            ToolError: if Git refuses (a hook, no identity, no space).
+        """
+        tracked = set(self.listed(paths=paths)) if paths else set()
+        present = [path for path in paths if (self.root / path).exists() or path in tracked]
+        if present:
+            self.call("add", "--all", "--", *present)
+        if self.head() is not None:
+            staged = self.call("diff", "--cached", "--quiet", "--", *present, check=False)
+            if staged.status == 0:
+                return None
+        self.call("commit", "--quiet", "--only", "--message", message, "--", *present)
+        return self.head()
+
+    def tags(self) -> dict[str, str]:
+        """Every tag with the id it points to."""
+        done = self.call("for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/tags")
+        return dict(line.rsplit(" ", 1) for line in done.text.splitlines())
+
+    def sign_tag(self, name: str, message: str, key: Path) -> None:
+        """Makes an annotated tag of HEAD, signed with the SSH key at `key`.
+
+        Raises:
+            ToolError: if the tag exists or the key cannot sign.
+        """
+        self.call(
+            "tag", "--sign", "--message", message, name,
+            settings={"gpg.format": "ssh", "user.signingkey": str(key)},
+        )  # fmt: skip
+
+    def verify_tag(self, name: str, allowed_signers: Path) -> TagCheck:
+        """Whether the tag's signature is good and its key allowed at the tag's time (`git verify-tag`)."""
+        done = self.call(
+            "verify-tag", name, check=False,
+            settings={"gpg.format": "ssh", "gpg.ssh.allowedSignersFile": str(allowed_signers)},
+        )  # fmt: skip
+        message = done.stderr.decode("utf-8", "replace").strip()
+        good = 'Good "git" signature for '
+        for line in message.splitlines():
+            if done.status == 0 and line.startswith(good):
+                signer, _, rest = line.removeprefix(good).partition(" with ")
+                return TagCheck(good=True, signer=signer, fingerprint=rest.rpartition(" ")[2], message=line)
+        return TagCheck(good=False, message=message.replace("\n", "; "))
+
+    def tag_target(self, name: str) -> str:
+        """The commit that a tag leads to.
+
+        Raises:
+            ToolError: if it leads to none.
+        """
+        return self.call("rev-parse", "--verify", f"refs/tags/{name}^{{commit}}").text
+
+    def fsck(self) -> str | None:
+        """What is wrong with the object store, or None: every object is inflated and hashed again."""
+        done = self.call("fsck", "--full", "--strict", "--no-dangling", "--no-progress", check=False)
+        if done.status == 0:
+            return None
+        return (done.stderr + done.stdout).decode("utf-8", "replace").strip() or f"git fsck: {done.status}"
+
+    def history(self) -> bytes:
+        """All branches and tags as one Git bundle, the same bytes for the same history.
+
+        Raises:
+            ToolError: before the first commit.
+        """
+        packed = {"pack.threads": "1", "pack.window": "0", "pack.depth": "0", "pack.compression": "6"}
+        return self.call(
+            "bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags", settings=packed
+        ).stdout
+
+
+def clone_history(bundle: Path, git_dir: Path) -> Git:
+    """Unpacks a Git bundle into a bare repository at `git_dir`.
+
+    Raises:
+        IntegrityError: if the bundle is damaged.
+    """
+    try:
+        process.run(["git", "clone", "--quiet", "--mirror", str(bundle), str(git_dir)])
+    except ToolError as error:
+        raise IntegrityError(f"{bundle.name}: the history cannot be read: {error.message}") from error
+    return Git(git_dir.parent, git_dir=git_dir)

@@ -1,0 +1,1 @@
+"""Observing what a command does. See `port`."""

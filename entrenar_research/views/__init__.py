@@ -1,0 +1,1 @@
+"""Drawing models; never fetching them."""

@@ -1,0 +1,1 @@
+"""Drawing models on a terminal or into a pipe."""

@@ -1,0 +1,129 @@
+"""Choosing: which study we are in and which members of the families act on it.
+
+The only place that knows both ports and members.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from entrenar_research import __version__, registry
+from entrenar_research.actions.run import Means
+from entrenar_research.bundles.port import BundleFormat
+from entrenar_research.citations.port import CitationFormat
+from entrenar_research.errors import NotAStudyError
+from entrenar_research.models.verdict import Finding
+from entrenar_research.runners.port import Runner
+from entrenar_research.signers.port import Signer
+from entrenar_research.store import study_files
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools.git import Git
+from entrenar_research.tracers.port import Tracer
+
+TOOL = f"entrenar-research {__version__}"
+
+
+def now() -> datetime.datetime:
+    """The present moment, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def templates() -> Path:
+    """Where the templates of new studies are: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+def key_path() -> Path:
+    """Where the person's signing key is, outside of every repository."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    return Path(home) / "entrenar-research" / "keys" / "id_ed25519"
+
+
+class Workspace:
+    """The study around `start` and everything that can be done with it."""
+
+    def __init__(self, start: Path | None = None) -> None:
+        self.root = study_files.find_root(start or Path.cwd())
+        self.files = StudyFiles(self.root)
+        self.git = Git(self.root)
+
+    @classmethod
+    def maybe(cls, start: Path | None = None) -> Workspace | None:
+        """The study around `start`, or None outside of one."""
+        try:
+            return cls(start)
+        except NotAStudyError:
+            return None
+
+    def means(self, announce: Callable[[str], None]) -> Means:
+        """What runs are carried out with here: the host runner, strace, the caller's environment."""
+        return Means(
+            runner=runner("host"),
+            tracer=tracer("strace"),
+            environment=dict(os.environ),
+            now=now,
+            tool=TOOL,
+            announce=announce,
+        )
+
+
+def runner(name: str) -> Runner:
+    """A runner by name.
+
+    Raises:
+        UsageError: if there is no such runner.
+    """
+    member: Runner = registry.load("runners", name, "RUNNER")
+    return member
+
+
+def tracer(name: str) -> Tracer:
+    """A tracer by name.
+
+    Raises:
+        UsageError: if there is no such tracer.
+    """
+    member: Tracer = registry.load("tracers", name, "TRACER")
+    return member
+
+
+def signer(name: str = "ed25519") -> Signer:
+    """A signer by name.
+
+    Raises:
+        UsageError: if there is no such signer.
+    """
+    member: Signer = registry.load("signers", name, "SIGNER")
+    return member
+
+
+def citation(name: str) -> CitationFormat:
+    """A citation format by name.
+
+    Raises:
+        UsageError: if there is no such format.
+    """
+    member: CitationFormat = registry.load("citations", name, "FORMAT")
+    return member
+
+
+def bundle_format(name: str) -> BundleFormat:
+    """A bundle format by name.
+
+    Raises:
+        UsageError: if there is no such format.
+    """
+    member: BundleFormat = registry.load("bundles", name, "FORMAT")
+    return member
+
+
+def inspect_unpacked(directory: Path) -> tuple[Finding, ...]:
+    """A bundle that somebody unpacked, every file against its metadata."""
+    from entrenar_research.bundles import ro_crate  # a member: chosen by what lies in the directory
+
+    return ro_crate.inspect_directory(directory)
