@@ -26,7 +26,8 @@ from entrenar_research.bundles.port import Content, Member
 from entrenar_research.bundles.ro_crate import FORMAT
 from entrenar_research.models.study import Person, Study
 tree, target = Path(sys.argv[1]), Path(sys.argv[2])
-members = tuple(Member(path=str(p.relative_to(tree)), source=p) for p in sorted(tree.rglob("*")) if p.is_file())
+paths = [p for p in sorted(tree.rglob("*")) if p.is_file()]
+members = tuple(Member(path=str(p.relative_to(tree)), source=p) for p in paths)
 study = Study(title="Benchmark", authors=(Person(family="Carberry"),), license="MIT")
 content = Content(study=study, experiments=(), runs=(), members=members, date="2024-01-01", tool="bench 1")
 start = time.perf_counter()
@@ -36,6 +37,18 @@ findings = FORMAT.inspect(target)
 end = time.perf_counter()
 assert not any(item.verdict.wanting for item in findings), findings
 print(json.dumps({"write": middle - start, "check": end - middle}))
+"""
+
+_FLOOR = """
+import hashlib, json, sys, time, zlib
+from pathlib import Path
+paths = [p for p in sorted(Path(sys.argv[1]).rglob("*")) if p.is_file()]
+start = time.perf_counter()
+for path in paths:
+    with open(path, "rb", buffering=0) as stream:
+        data = stream.read()
+    hashlib.sha256(data).hexdigest(), zlib.crc32(data)
+print(json.dumps({"floor": time.perf_counter() - start}))
 """
 
 _PEER = """
@@ -71,7 +84,7 @@ def best(python: Path | str, program: str, tree: Path, scratch: Path) -> dict[st
         target = scratch / f"{number}.zip"
         command = [str(python), "-c", program, str(tree), str(target)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=_ROOT)
-        target.unlink()
+        target.unlink(missing_ok=True)
         for key, seconds in json.loads(done.stdout).items():
             found[key] = min(seconds, found.get(key, seconds))
     return found
@@ -81,12 +94,14 @@ def main() -> None:
     """Prints seconds and ratios."""
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     size = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
-    peer = Path("/tmp/w-crate/bin/python") if 1 else _ROOT / ".venv-oracles" / "bin" / "python"
+    peer = _ROOT / ".venv-oracles" / "bin" / "python"
     with tempfile.TemporaryDirectory(prefix="bench-crate-") as scratch:
         tree = Path(scratch) / "tree"
         make_tree(tree, files, size)
+        floor = best(sys.executable, _FLOOR, tree, Path(scratch))["floor"]
         ours = best(sys.executable, _OURS, tree, Path(scratch))
         print(f"{files} files of {size} bytes, best of {_REPEATS}")
+        print(f"floor              {floor:.3f} s   (read, SHA-256 and CRC-32, one process)")
         print(f"entrenar-research  write {ours['write']:.3f} s   check {ours['check']:.3f} s")
         if not peer.exists():
             print(f"ro-crate-py        not measured: there is no {peer.relative_to(_ROOT)}")
@@ -94,7 +109,7 @@ def main() -> None:
         theirs = best(peer, _PEER, tree, Path(scratch))
         ratio = ours["write"] / theirs["write"]
         print(f"ro-crate-py        write {theirs['write']:.3f} s   (no digests, no check)")
-        print(f"write, ours / ro-crate-py: {ratio:.2f}")
+        print(f"write, ours / ro-crate-py: {ratio:.2f}; ours / floor: {ours['write'] / floor:.2f}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entrenar_research import __version__, registry
-from entrenar_research.actions.run import Means
+from entrenar_research.actions.attempt import Means
 from entrenar_research.bundles.port import BundleFormat
 from entrenar_research.citations.port import CitationFormat
 from entrenar_research.errors import NotAStudyError

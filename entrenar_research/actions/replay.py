@@ -32,6 +32,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     root: Path
     result: Path
+    program: str
     seconds: float
     trace: Trace | None
 
@@ -163,8 +164,8 @@ def _execute(
         if not isinstance(item, str) and (root / item.source).exists():
             (result / item.path).parent.mkdir(parents=True, exist_ok=True)
             (root / item.source).rename(result / item.path)
-    trace = tracer.read(log, command=wrapped, level=level) if tracer is not None else None
-    return Replayed(root=root, result=result, seconds=ended.seconds, trace=trace)
+    trace = tracer.read(log, command=argv, level=level) if tracer is not None else None
+    return Replayed(root=root, result=result, program=program, seconds=ended.seconds, trace=trace)
 
 
 def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:

@@ -4,31 +4,90 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Mapping
+import tempfile
+import zlib
 from pathlib import Path
 
 import msgspec
 
-from entrenar_research.core import trace_normalisation
-from entrenar_research.models.experiment import Experiment
+from entrenar_research.core import trace_document, trace_normalisation, trace_summary
+from entrenar_research.core.trace_document import TraceDocument
+from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.trace import Trace
 from entrenar_research.store import files
+from entrenar_research.tools import python
+
+DOCUMENT = "trace/trace.json.gz"
+SUMMARY = "trace/summary.txt"
 
 
-class Doc(msgspec.Struct):
-    trace_id: str
-    lines: tuple[str, ...]
+def replacements(root: Path, result: Path, shown_result: str, program: str) -> dict[str, str]:
+    """Names for the places of this machine: the study, the interpreter's environment, home and temporary files."""
+    names = {os.path.realpath(tempfile.gettempdir()): "$TMP", os.path.realpath(Path.home()): "$HOME"}
+    if python.is_python(program):
+        for path in (os.path.realpath(program), program):
+            prefix = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+            if prefix not in ("/", "/usr", "/usr/local"):
+                names[prefix] = "$PYTHON"
+    names[os.path.realpath(root)] = "$STUDY"
+    names[os.path.realpath(result)] = f"$STUDY/{shown_result}"
+    return {place: name for place, name in names.items() if place != "/"}
 
 
-def replacements(root: Path, result: Path, experiment: Experiment) -> dict[str, str]:
-    real = os.path.realpath(root)
-    return {os.path.realpath(result): f"$STUDY/{experiment.result}", real: "$STUDY"}
+def relocated(trace: Trace, staged: str, shown: str) -> Trace:
+    """The trace with the staging directory, as the command was given it, under the name of the result."""
+    if staged == shown:
+        return trace
+    calls = tuple(
+        msgspec.structs.replace(call, arguments=call.arguments.replace(staged, shown))
+        if staged in call.arguments
+        else call
+        for call in trace.calls
+    )
+    command = tuple(word.replace(staged, shown) for word in trace.command)
+    return msgspec.structs.replace(trace, calls=calls, command=command)
 
 
-def document(trace: Trace, root: Path, result: Path, experiment: Experiment) -> Doc:
-    lines = trace_normalisation.normalise(trace, replacements=replacements(root, result, experiment))
-    return Doc(trace_normalisation.trace_id(lines), lines)
+def document(trace: Trace, names: dict[str, str], *, version: str | None) -> TraceDocument:
+    """The trace's document.
+
+    Raises:
+        IntegrityError: if the trace holds no calls.
+    """
+    steps = trace_normalisation.normalised_steps(trace, replacements=names)
+    return trace_document.document(trace, steps, version=version, replacements=names)
 
 
-def write(directory: Path, document: Doc, trace: Trace) -> None:
-    files.write_atomically(directory / "trace" / "lines.txt.gz", gzip.compress("\n".join(document.lines).encode(), mtime=0))
+def summary(trace: Trace) -> str:
+    """The table of calls, in the layout of `strace -c`."""
+    return trace_summary.format_summary(trace_summary.summarise(trace))
+
+
+def write(directory: Path, found: TraceDocument, table: str) -> None:
+    """Keeps document and table in a run directory.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    files.write_atomically(directory / DOCUMENT, gzip.compress(trace_document.encode(found), 6, mtime=0))
+    files.write_atomically(directory / SUMMARY, table)
+
+
+def load(directory: Path, run_id: str) -> TraceDocument:
+    """The trace of a run.
+
+    Raises:
+        UsageError: if it was not traced.
+        IntegrityError: if the document is damaged.
+    """
+    path = directory / DOCUMENT
+    if not path.is_file():
+        raise UsageError(
+            f"run {run_id} has no trace",
+            hint="run the experiment with `--trace full --force`, or declare `trace: full`",
+        )
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise IntegrityError(f"runs/{run_id}/{DOCUMENT}: damaged: {error}") from error
+    return trace_document.decode(data, f"runs/{run_id}/{DOCUMENT}")

@@ -69,7 +69,7 @@ def _plan(content: Content) -> list[Planned]:
     """The members in order, hashed, with the preview.
 
     Raises:
-        IntegrityError: if a path must not be in a bundle or is there twice, or a file is not as the caller says.
+        IntegrityError: if a path is not allowed or there twice, or a file is not as the caller says.
         StorageError: if a file cannot be read.
     """
     for member in content.members:
@@ -104,8 +104,9 @@ def _compare(member: Member, sums: checksums.Checksums) -> None:
         IntegrityError: if it is another.
     """
     if member.digest is not None and member.digest != f"sha256:{sums.sha256}":
+        found, expected = f"sha256:{sums.sha256[:12]}", member.digest[:19]
         raise IntegrityError(
-            f"{member.path} was changed: found sha256:{sums.sha256[:12]}..., expected {member.digest[:19]}...",
+            f"{member.path} was changed: found {found}..., expected {expected}...",
             hint="restore the file, or record it anew; then bundle again",
         )
 

@@ -126,6 +126,14 @@ def _dispatch(arguments: list[str]) -> int:
         except OSError as error:
             sys.stderr.write(f"error: -C {directory}: {error.strerror}\n")
             return EXIT_USAGE
-    parsed = command_parser(name).parse_args(rest)
+    words: list[str] = []
+    if "--" in rest:
+        words = rest[rest.index("--") + 1 :]
+        rest = rest[: rest.index("--")]
+    parser = command_parser(name)
+    parsed = parser.parse_args(rest)
+    if words and not hasattr(parsed, "words"):
+        parser.error(f"`{name}` takes no command after `--`; found: {' '.join(words)}")
+    parsed.words = words
     module = importlib.import_module(f"entrenar_research.cli.{name}")
     return int(module.execute(parsed))

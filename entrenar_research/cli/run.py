@@ -13,7 +13,8 @@ import sys
 import msgspec
 
 from entrenar_research.actions import run as action
-from entrenar_research.actions.run import Options, Ran
+from entrenar_research.actions.attempt import Options
+from entrenar_research.actions.run import Ran
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.store import params_file
 from entrenar_research.views.terminal import runs as view

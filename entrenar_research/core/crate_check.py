@@ -15,6 +15,8 @@ import msgspec
 from entrenar_research.core import crate_paths
 from entrenar_research.core.crate_files import FileFacts
 from entrenar_research.core.crate_metadata import PROFILE, SPECIFICATION
+from entrenar_research.core.orcid import parse_orcid
+from entrenar_research.errors import UsageError
 
 LARGEST_METADATA: Final = 64 << 20
 """Bytes of metadata that are read at most, and written at most."""
@@ -22,9 +24,9 @@ LARGEST_METADATA: Final = 64 << 20
 _ROOT = "./"
 _LARGEST_FILE = 1 << 62
 _DATES = frozenset({"datePublished", "dateModified", "dateCreated", "startTime", "endTime"})
+_KEYWORDS = frozenset({"@id", "@type"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,19}")
-_ORCID = re.compile(r"https://orcid\.org/([0-9]{4})-([0-9]{4})-([0-9]{4})-([0-9]{3}[0-9X])")
 
 Entity = Mapping[str, Any]
 
@@ -156,24 +158,25 @@ def _linked(root: Entity, key: str, kinds: set[str], entities: Mapping[str, Enti
 
 def _entity(identifier: str, entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Problem]:
     """Whether an entity is typed, flat, and links only what is there; its dates and ORCID."""
-    subject = crate_paths.shown(identifier)
+    for detail in _details(identifier, entity, entities):
+        yield Problem(crate_paths.shown(identifier), detail)
+
+
+def _details(identifier: str, entity: Entity, entities: Mapping[str, Entity]) -> Iterator[str]:
     if not _types(entity):
-        yield Problem(subject, "expected an @type, found none")
+        yield "expected an @type, found none"
     if "orcid.org" in identifier and not _orcid_fits(identifier):
-        yield Problem(
-            subject, "expected a valid ORCID: https://orcid.org/0000-0000-0000-000X and check digit"
-        )
+        yield "expected an ORCID that can exist, such as https://orcid.org/0000-0002-1825-0097"
     for key, value in entity.items():
-        if key in ("@id", "@type"):
-            continue
         if key in _DATES and not _date_fits(value):
-            found = crate_paths.shown(str(value))
-            yield Problem(subject, f"`{key}`: expected an ISO 8601 date, found {found!r}")
+            yield f"`{key}`: expected an ISO 8601 date, found {crate_paths.shown(str(value))!r}"
+        if isinstance(value, str) or key in _KEYWORDS:
+            continue
         outside = identifier == crate_paths.METADATA and key == "conformsTo"
-        for item in value if isinstance(value, list) else [value]:
-            detail = _link_problem(item, entities, outside=outside)
+        for item in value if isinstance(value, list) else (value,):
+            detail = None if isinstance(item, str) else _link_problem(item, entities, outside=outside)
             if detail:
-                yield Problem(subject, f"`{key}`: {detail}")
+                yield f"`{key}`: {detail}"
 
 
 def _link_problem(item: Any, entities: Mapping[str, Entity], *, outside: bool) -> str | None:
@@ -197,33 +200,43 @@ def _files(entities: Mapping[str, Entity], problems: list[Problem]) -> Iterator[
     found: list[str] = []
     for identifier, entity in entities.items():
         preview = identifier == crate_paths.PREVIEW
-        path = crate_paths.to_path(identifier)
-        if path is None or not (preview or "File" in _types(entity)):
+        if not (preview or "File" in _types(entity)):
             continue
-        subject = crate_paths.shown(path)
+        path = crate_paths.to_path(identifier)
+        if path is None:
+            continue
         wrong = crate_paths.path_problem(path)
         if path == crate_paths.METADATA:
             wrong = "a file cannot have this @id"
         if wrong:
-            problems.append(Problem(subject, wrong))
+            problems.append(Problem(crate_paths.shown(path), wrong))
             continue
         if identifier not in reachable and not preview:
-            problems.append(Problem(subject, "no `hasPart` leads from the root to it"))
+            problems.append(Problem(path, "no `hasPart` leads from the root to it"))
         found.append(path)
-        yield path, _listed(subject, entity, problems)
-    problems += [Problem(crate_paths.shown(path), detail) for path, detail in crate_paths.collisions(found)]
+        yield path, _listed(path, entity, problems)
+    problems += [Problem(path, detail) for path, detail in crate_paths.collisions(found)]
 
 
-def _listed(subject: str, entity: Entity, problems: list[Problem]) -> Listed:
-    size, sha256 = str(entity.get("contentSize", "")), entity.get("sha256")
-    number = int(size) if _NUMBER.fullmatch(size) else None
-    if number is None or number > _LARGEST_FILE:
-        problems.append(Problem(subject, f"`contentSize`: expected a number of bytes, found {size[:40]!r}"))
-        number = None
+def _listed(path: str, entity: Entity, problems: list[Problem]) -> Listed:
+    size, sha256 = entity.get("contentSize"), entity.get("sha256")
+    number = _number(size)
+    if number is None:
+        detail = f"`contentSize`: expected a number of bytes, found {crate_paths.shown(str(size))[:40]!r}"
+        problems.append(Problem(path, detail))
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        problems.append(Problem(subject, f"`sha256`: expected 64 hex digits, found {str(sha256)[:80]!r}"))
+        found = crate_paths.shown(str(sha256))[:80]
+        problems.append(Problem(path, f"`sha256`: expected 64 hex digits, found {found!r}"))
         sha256 = None
     return Listed(number, sha256)
+
+
+def _number(size: Any) -> int | None:
+    """A size as text or number; None for what no file can have."""
+    if isinstance(size, str) and _NUMBER.fullmatch(size):
+        size = int(size)
+    fits = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _LARGEST_FILE
+    return size if fits else None
 
 
 def _reachable(entities: Mapping[str, Entity]) -> set[str]:
@@ -245,7 +258,9 @@ def _ids(value: Any) -> list[str]:
 
 def _types(entity: Entity) -> set[str]:
     value = entity.get("@type")
-    return {item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)}
+    if isinstance(value, str):
+        return {value}
+    return {item for item in value if isinstance(item, str)} if isinstance(value, list) else set()
 
 
 def _date_fits(value: Any) -> bool:
@@ -259,12 +274,7 @@ def _date_fits(value: Any) -> bool:
 
 
 def _orcid_fits(identifier: str) -> bool:
-    """ISO/IEC 7064 MOD 11-2, as ORCID's "Structure of the ORCID Identifier" gives it."""
-    match = _ORCID.fullmatch(identifier)
-    if match is None:
+    try:
+        return identifier == f"https://orcid.org/{parse_orcid(identifier)}"
+    except UsageError:
         return False
-    digits = "".join(match.groups())
-    total = 0
-    for digit in digits[:-1]:
-        total = (total + int(digit)) * 2
-    return "0123456789X"[(12 - total % 11) % 11] == digits[-1]

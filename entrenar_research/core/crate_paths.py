@@ -14,6 +14,7 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LONGEST = 65_535
 _LONGEST_PART = 255
 _SURELY_SHORT = _LONGEST_PART // 4
@@ -81,4 +82,4 @@ def to_path(identifier: str) -> str | None:
 def shown(text: str) -> str:
     """A name from an unknown hand, safe to print on one line."""
     safe = text.encode("utf-8", "backslashreplace").decode()
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", safe[:500])
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", safe[:500])

@@ -14,8 +14,8 @@ _MOST_SHOWN: Final = 20
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """The first place where two sequences differ.
 
-    `index` counts lines from 0; `before` are up to three lines that both have before it. `expected` is the golden
-    line and `found` the one in its place: None where that sequence ends.
+    `index` counts lines from 0; `before` are up to three lines that both have before it. `expected` is the
+    golden line and `found` the one in its place: None where that sequence ends.
     """
 
     index: int
@@ -81,8 +81,8 @@ def _first_divergence(golden: Sequence[str], now: Sequence[str]) -> Divergence |
 def _describe_divergence(divergence: Divergence) -> str:
     lines = [f"first divergence at call {divergence.index + 1}:"]
     lines += [f"    {line}" for line in divergence.before]
-    lines.append("  - " + (divergence.expected if divergence.expected is not None else "(the golden trace ends here)"))
-    lines.append("  + " + (divergence.found if divergence.found is not None else "(this trace ends here)"))
+    lines.append(f"  - {divergence.expected or '(the golden trace ends here)'}")
+    lines.append(f"  + {divergence.found or '(this trace ends here)'}")
     return "\n".join(lines)
 
 

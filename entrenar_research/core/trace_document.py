@@ -103,7 +103,8 @@ def encode(found: TraceDocument) -> bytes:
     head = msgspec.to_builtins(found)
     calls = head.pop("calls")
     fields = [f"  {_json(name)}: {_json(value)},\n" for name, value in head.items()]
-    return ("{\n" + "".join(fields) + '  "calls": [\n    ' + ",\n    ".join(map(_json, calls)) + "\n  ]\n}\n").encode()
+    rows = ",\n".join(f"    {_json(call)}" for call in calls)
+    return ("{\n" + "".join(fields) + f'  "calls": [\n{rows}\n  ]\n' + "}\n").encode()
 
 
 def decode(data: bytes, name: str) -> TraceDocument:
@@ -122,10 +123,13 @@ def decode(data: bytes, name: str) -> TraceDocument:
         raise IntegrityError(f"{name}: the trace holds no calls", hint=_AGAIN)
     lines = found.lines
     if found.counts != counts_of(lines):
-        raise IntegrityError(f"{name}: the counts are not those of the {len(lines)} calls listed", hint=_AGAIN)
+        raise IntegrityError(
+            f"{name}: the counts are not those of the {len(lines)} calls listed", hint=_AGAIN
+        )
     if found.trace_id != trace_id(lines):
         raise IntegrityError(
-            f"{name}: the calls have the digest {trace_id(lines)}, trace_id says {found.trace_id}", hint=_AGAIN
+            f"{name}: the calls have the digest {trace_id(lines)}, trace_id says {found.trace_id}",
+            hint=_AGAIN,
         )
     if encode(found) != data:
         raise IntegrityError(f"{name}: the bytes are not as this tool writes them", hint=_AGAIN)

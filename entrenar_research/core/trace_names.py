@@ -13,19 +13,24 @@ from entrenar_research.core.trace_syntax import descriptor
 from entrenar_research.models.trace import SystemCall, Trace
 
 STUDY: Final = "$STUDY"
-# Directories whose contents every machine of a kind has alike. A path anywhere else names a person or a machine.
-_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev", "/nix/store")
-_SYSTEM_PATH: Final = re.compile(rf"(?:{'|'.join(_SYSTEM)})(?:/|$)")
+# Directories that machines have in common. A path anywhere else names a person or a machine.
+_SYSTEM: Final = re.compile(r"/(?:(?:usr|lib|lib64|lib32|bin|sbin|etc|proc|sys|dev|nix/store)(?:/|$)|$)")
+_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - nothing is created there, names there are all private ones
+_TEMPORARY: Final = re.compile(r"/(?:var/)?tmp(?=/|$)")
+_ELSEWHERE: Final = "$ELSEWHERE"
 _HOME: Final = re.compile(r"/(?:root|home/[^/\s:=,;]+)(?=[/\s:=,;]|$)")
 _PROCESS: Final = re.compile(r"/proc/\d+(?=/|$)")
 _TASK: Final = re.compile(r"/task/\d+(?=/|$)")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CACHED: Final = re.compile(r"(.*/)__pycache__/([^/]+?)\.[a-z]+-?\d+(?:\.opt-\w+)?\.pyc")
 _CODE: Final = re.compile(r".*\.(?:py|pyc|so(?:\.[\d.]+)?)")
-_OBJECT: Final = re.compile(r"(pipe|socket|anon_inode|net|mnt|user|pid|uts|ipc|cgroup):(?:\[(\D[^]]*)\]|(?!\[)(.+)|.*)")
+# `pipe:[123]`, `anon_inode:[eventpoll]`, `anon_inode:inotify`: the number goes, the kind stays.
+_OBJECT: Final = re.compile(
+    r"(pipe|socket|anon_inode|net|mnt|user|pid|uts|ipc|cgroup):(?:\[(\D[^]]*)\]|(?!\[)(.+)|.*)"
+)
 _STREAMS: Final = ("[stdin]", "[stdout]", "[stderr]")
-_NAMED: Final = frozenset("open openat openat2 creat mkdir mkdirat".split())
-_UNNAMED: Final = frozenset("pipe pipe2 socket socketpair accept accept4".split())
+_NAMED: Final = frozenset({"open", "openat", "openat2", "creat", "mkdir", "mkdirat"})
+_UNNAMED: Final = frozenset({"pipe", "pipe2", "socket", "socketpair", "accept", "accept4"})
 _BEHIND: Final = re.compile(r"\d<([^<>]*)>")
 _FIRST_EPHEMERAL_PORT: Final = 32768
 
@@ -33,14 +38,18 @@ _FIRST_EPHEMERAL_PORT: Final = 32768
 class Names:
     """Turns paths of one trace into names that hold on every machine.
 
-    Given directories get their given names, longest first; then home directories become `$HOME`, `/tmp` `$TMP`,
-    and what is not a system directory either `$ELSEWHERE/<last name>`. Private temporary files and directories
-    (created for their owner alone, as mkstemp and mkdtemp do) become `TEMP<life>.<number>`.
+    Given directories get their given names, longest first; then home directories become `$HOME`, `/tmp`
+    `$TMP`, and what is not a system directory either `$ELSEWHERE/<last name>`. Private temporary files and
+    directories (created for their owner alone, as mkstemp and mkdtemp do) become `TEMP<life>.<number>`.
     """
 
     def __init__(self, trace: Trace, processes: Processes, replacements: Mapping[str, str]) -> None:
         longest_first = sorted(replacements.items(), key=lambda item: (-len(item[0]), item))
-        self._given = [(path.rstrip("/"), name) for path, name in longest_first if path.rstrip("/")]
+        self._given = [
+            (path.rstrip("/"), name, re.compile(rf"{re.escape(path.rstrip('/'))}(?=[/\s:=,;\"']|$)"))
+            for path, name in longest_first
+            if path.rstrip("/")
+        ]
         pids = sorted({str(call.pid) for call in trace.calls}, key=len, reverse=True)
         self._pid = re.compile(rf"(?<=[._-])(?:{'|'.join(pids)})(?![0-9A-Za-z])") if pids else None
         self._temporary: dict[str, str] = {}
@@ -70,8 +79,8 @@ class Names:
         """A word of a command line, with the given directories, homes and unstable names replaced in it."""
         if text.startswith("/"):
             return self.path(text)
-        for path, name in self._given:
-            text = re.sub(rf"{re.escape(path)}(?=[/\s:=,;\"']|$)", lambda _, name=name: name, text)
+        for _, name, found in self._given:
+            text = found.sub(name.replace("\\", r"\\"), text)
         return self._plain(_HOME.sub("$HOME", text))
 
     def endpoint(self, address: str) -> str:
@@ -81,7 +90,8 @@ class Names:
 
     def is_study(self, name: str) -> bool:
         """Whether a name lies in the study, below a private temporary directory, or where nobody knows."""
-        return not name.startswith(("/", "$", "[")) or name == STUDY or name.startswith((STUDY + "/", "$TMP/TEMP"))
+        known = name.startswith(("/", "$", "["))
+        return not known or name == STUDY or name.startswith((STUDY + "/", "$TMP/TEMP"))
 
     def is_stream(self, name: str) -> bool:
         """Whether a name is an inherited stream, a pipe or a socket: their pieces differ from run to run."""
@@ -134,22 +144,26 @@ class Names:
     def _name(self, path: str) -> str:
         head, base = posixpath.split(path)
         if path in self._temporary:
-            return posixpath.join(self.path(head), self._temporary[path])
-        if head == "/dev/shm":
-            return "/dev/shm/TEMP"
-        for given, name in self._given:
-            if path == given or path.startswith(given + "/"):
-                below = path[len(given) + 1 :]
-                return self._below(path, below, name) if below else name
-        if not path.startswith("/") or _SYSTEM_PATH.match(path):
+            above = self.path(head)
+            return f"{_ELSEWHERE if above.startswith(_ELSEWHERE) else above}/{self._temporary[path]}"
+        if head == _SHARED_MEMORY:
+            return f"{_SHARED_MEMORY}/TEMP"
+        length, name = self._known_directory(path)
+        if length:
+            return self._below(path, path[length + 1 :], name) if len(path) > length else name
+        if not path.startswith("/") or _SYSTEM.match(path):
             return self._plain(_TASK.sub("/task/TID", _PROCESS.sub("/proc/PID", path)))
-        if home := _HOME.match(path):
-            return self._below(path, path[home.end() + 1 :], "$HOME") if len(path) > home.end() else "$HOME"
-        for temporary in ("/var/tmp", "/tmp"):
-            if path == temporary or path.startswith(temporary + "/"):
-                below = path[len(temporary) + 1 :]
-                return self._below(path, below, "$TMP") if below else "$TMP"
-        return "/" if path == "/" else f"$ELSEWHERE/{self._plain(base)}"
+        return f"{_ELSEWHERE}/{self._plain(base)}"
+
+    def _known_directory(self, path: str) -> tuple[int, str]:
+        """How long the part of `path` is that has a name, and the name; length 0 if none has."""
+        for given, name, _ in self._given:
+            if path == given or path.startswith(given + "/"):
+                return len(given), name
+        for directory, name in ((_HOME, "$HOME"), (_TEMPORARY, "$TMP")):
+            if found := directory.match(path):
+                return found.end(), name
+        return 0, ""
 
     def _below(self, path: str, below: str, name: str) -> str:
         """`name` and what lies `below` it, with private temporary directories on the way replaced."""

@@ -1,14 +1,14 @@
-"""A trace reduced to what the program did: the same lines for the same program, wherever and whenever it runs.
+"""A trace reduced to what the program did: the same lines for the same program, wherever it runs.
 
-A line reads `LIFE NAME(ARGUMENTS) = RESULT`, grouped by process and thread (`core.trace_processes` explains the
-labels), each in its own order: how the kernel interleaves them is no doing of the program.
+A line reads `LIFE NAME(ARGUMENTS) = RESULT`, grouped by process and thread (`core.trace_processes` says
+what the labels are), each in its own order: how the kernel interleaves them is no doing of the program.
 
-What is left out, because it differs between repetitions, directories or users, or follows from the machine:
-process numbers, descriptors' numbers, addresses, times, file sizes, owners, random bytes and all contents;
-memory, time, signal-mask, scheduling, waiting and identity calls; calls that were interrupted or would have
-blocked; looks (stat, access, readlink, failed open) at what lies outside the study; everything done with a file
-outside the study or with a library or Python module apart from opening it; whether a module came from its
-source or from byte code. Reads and writes of one file in a row are one line with the sum of their bytes.
+What is left out, because it differs between repetitions, directories or users, or follows from the
+machine: process and descriptor numbers, addresses, times, file sizes, owners, random bytes and all contents;
+the calls in `trace_calls.UNTOLD`; calls that were interrupted or would have blocked; looks (stat, access,
+readlink, failed open and exec) at what lies outside the study; everything done with a file outside the study,
+or with a library or Python module, apart from opening it; whether a module came from its source or from byte
+code. Reads and writes of one file in a row are one line with the sum of their bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,19 @@ from typing import Final
 
 import msgspec
 
+from entrenar_research.core.trace_calls import (
+    EXECUTIONS,
+    LOOKS,
+    ON_DESCRIPTORS,
+    ON_PATHS,
+    OPENS,
+    SIGNALS,
+    TRANSFERS,
+    TRANSIENT,
+    UNTOLD,
+)
 from entrenar_research.core.trace_names import Names
-from entrenar_research.core.trace_processes import Directories, Life, Processes, path_arguments
+from entrenar_research.core.trace_processes import CREATION, Directories, Life, Processes, path_arguments
 from entrenar_research.core.trace_syntax import (
     descriptor,
     first_descriptor,
@@ -35,50 +46,6 @@ from entrenar_research.models.trace import SystemCall, Trace
 RULES: Final = 1
 """The version of these rules: lines of different versions are not compared."""
 
-_DROPPED: Final = frozenset(
-    (
-        # memory
-        "brk munmap mprotect madvise mremap mbind set_mempolicy get_mempolicy mlock munlock mlock2 mincore msync "
-        # threads, signals, scheduling
-        "futex futex_waitv sched_yield set_robust_list get_robust_list rseq set_tid_address arch_prctl prctl "
-        "membarrier sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler getcpu getpriority "
-        "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend sigaltstack restart_syscall "
-        # time and waiting
-        "clock_gettime clock_getres gettimeofday time times getrusage nanosleep clock_nanosleep alarm setitimer "
-        "getitimer poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_ctl wait4 waitid waitpid "
-        "pause timerfd_settime "
-        # who and where; limits of the machine
-        "getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getresuid getresgid getgroups "
-        "getcwd umask uname sysinfo prlimit64 getrlimit setrlimit statfs fstatfs capget "
-        # questions about descriptors
-        "fstat ioctl fcntl dup dup2 dup3 close_range fadvise64 readahead getsockopt getsockname getpeername "
-        # ends, which are told from the processes themselves
-        "exit exit_group"
-    ).split()
-)
-_LOOKS: Final = frozenset(
-    "stat lstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat "
-    "getxattr lgetxattr listxattr llistxattr".split()
-)
-_OPENS: Final = frozenset("open openat openat2 creat".split())
-_TRANSFERS: Final = frozenset(
-    "read write readv writev recv recvfrom recvmsg recvmmsg send sendto sendmsg sendmmsg sendfile splice".split()
-)
-_ON_DESCRIPTORS: Final = frozenset(
-    "pread64 pwrite64 preadv preadv2 pwritev pwritev2 lseek ftruncate fallocate fsync fdatasync flock fchmod fchown "
-    "copy_file_range mmap getdents getdents64 close fchdir sync_file_range shutdown futimens".split()
-)
-# Their strings are paths; the strings of every other call are contents.
-_ON_PATHS: Final = frozenset(
-    "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chdir chroot "
-    "chmod fchmodat fchmodat2 chown lchown fchownat truncate utime utimes utimensat futimesat mknod mknodat mount "
-    "umount umount2 pivot_root setxattr lsetxattr removexattr lremovexattr inotify_add_watch".split()
-)
-_EXECUTIONS: Final = frozenset({"execve", "execveat"})
-_CREATIONS: Final = frozenset({"clone", "clone3", "fork", "vfork"})
-_SIGNALS: Final = frozenset({"kill", "tkill", "tgkill", "pidfd_send_signal"})
-_TRANSIENT: Final = frozenset({"EAGAIN", "EINTR", "ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND"})
-_ABSENT: Final = frozenset({"ENOENT", "ENOTDIR"})
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 _TIMES: Final = re.compile(r"\{tv_sec=[^{}]*\}|UTIME_NOW|UTIME_OMIT")
 _LINE: Final = re.compile(r"\S+ (\w+)\(")
@@ -93,7 +60,10 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 def normalise(trace: Trace, *, replacements: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines of `trace`; `replacements` gives absolute directories their names: the study must be `$STUDY`."""
+    """The lines of `trace`.
+
+    `replacements` gives absolute directories, free of symbolic links, their names: the study is `$STUDY`.
+    """
     return tuple(step.line for step in normalised_steps(trace, replacements=replacements))
 
 
@@ -146,22 +116,22 @@ class _Reduction:
     def take(self, call: SystemCall) -> None:
         life = self.processes.of(call)
         drafts = self.drafts.setdefault(life, [])
-        if call.name not in _DROPPED and call.error not in _TRANSIENT:
+        if call.name not in UNTOLD and call.error not in TRANSIENT:
             draft = self.draft(call, life)
             if draft is not None and not _fold(drafts, draft):
                 drafts.append(draft)
         self.directories.follow(call, life)
 
     def draft(self, call: SystemCall, life: Life) -> _Draft | None:
-        if call.name in _TRANSFERS or call.name in _ON_DESCRIPTORS:
+        if call.name in TRANSFERS or call.name in ON_DESCRIPTORS:
             return self.on_descriptor(call)
-        if call.name in _LOOKS:
+        if call.name in LOOKS:
             return self.look(call, life)
-        if call.name in _OPENS:
+        if call.name in OPENS:
             return self.open(call, life)
-        if call.name in _EXECUTIONS:
+        if call.name in EXECUTIONS:
             return self.execution(call, life)
-        if call.name in _CREATIONS:
+        if call.name in CREATION:
             return self.creation(call)
         return self.other(call, life)
 
@@ -170,7 +140,12 @@ class _Reduction:
 
     def look(self, call: SystemCall, life: Life) -> _Draft | None:
         path = next(iter(self.paths(call, life)), None)
-        if path is None or "AT_EMPTY_PATH" in call.arguments or not self.names.is_study(path) or _is_cache(path):
+        if (
+            path is None
+            or "AT_EMPTY_PATH" in call.arguments
+            or not self.names.is_study(path)
+            or _is_cache(path)
+        ):
             return None
         if "st_mode=S_IFDIR" in call.arguments:
             return None
@@ -195,7 +170,7 @@ class _Reduction:
             return None
         target = self.names.object(*shown)
         counted = self.names.is_study(target) and not self.names.is_code(target)
-        if call.name in _TRANSFERS:
+        if call.name in TRANSFERS:
             return self.transfer(call, target, counted=counted)
         if not counted:
             return None
@@ -218,7 +193,7 @@ class _Reduction:
 
     def execution(self, call: SystemCall, life: Life) -> _Draft | None:
         path = next(iter(self.paths(call, life)), None)
-        if path is None or (call.error in _ABSENT and not self.names.is_study(path)):
+        if path is None or (call.error is not None and not self.names.is_study(path)):
             return None
         words = next((part for part in split_arguments(call.arguments) if part.startswith("[")), "[]")
         argv = [self.names.text(unquote(word) or "") for word in split_arguments(words[1:-1])]
@@ -227,14 +202,15 @@ class _Reduction:
     def creation(self, call: SystemCall) -> _Draft:
         child = self.processes.born(call)
         kind = "thread" if "CLONE_THREAD" in call.arguments else "process"
-        draft = _draft(call, [kind])
-        return draft if child is None else _Draft(f"{call.name}({kind}) = {child.label}", draft.time, draft.duration)
+        if child is None:
+            return _draft(call, [kind])
+        return _Draft(f"{call.name}({kind}) = {child.label}", call.time, call.duration or 0.0)
 
     def other(self, call: SystemCall, life: Life) -> _Draft | None:
         """A call of no special kind: its paths and whatever else is sure to repeat."""
-        paths = iter(self.paths(call, life) if call.name in _ON_PATHS else ())
+        paths = iter(self.paths(call, life) if call.name in ON_PATHS else ())
         parts: list[str] = []
-        for number, argument in enumerate(split_arguments(call.arguments)):
+        for argument in split_arguments(call.arguments)[-1 if call.name in SIGNALS else 0 :]:
             shown = descriptor(argument)
             if shown is not None and shown[0] is not None:
                 parts.append(self.names.object(*shown))
@@ -242,7 +218,7 @@ class _Reduction:
                 parts.append(next(paths, ""))
             elif internet_addresses(argument):
                 parts.extend(self.names.endpoint(address) for address in internet_addresses(argument))
-            elif shown is None and not (call.name in _SIGNALS and number < len(call.arguments.split(", ")) - 1):
+            elif shown is None:
                 parts.append(_plain(argument))
         if any(_is_cache(part) for part in parts):
             return None

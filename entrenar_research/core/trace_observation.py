@@ -9,16 +9,14 @@ from typing import Final
 
 import msgspec
 
+from entrenar_research.core.trace_calls import LOOKS
 from entrenar_research.core.trace_processes import Directories, Life, Processes, path_arguments
 from entrenar_research.core.trace_syntax import descriptor, internet_addresses
 from entrenar_research.models.trace import SystemCall, Trace
 
 _CACHED: Final = re.compile(r"(.*/)__pycache__/([^/]+?)\.[a-z]+-?\d+(?:\.opt-\w+)?\.pyc")
 _PACKAGE: Final = re.compile(r"(.*/(?:site|dist)-packages)/([^/]+)")
-_LOOKS: Final = frozenset(
-    "stat lstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat statfs".split()
-)
-_CONTACTS: Final = frozenset("connect bind sendto sendmsg sendmmsg".split())
+_CONTACTS: Final = frozenset({"connect", "bind", "sendto", "sendmsg", "sendmmsg"})
 _CLIMBS: Final = re.compile(r'["/]\.\.["/]')
 _ABSENT: Final = frozenset({"ENOENT", "ENOTDIR"})
 
@@ -26,10 +24,11 @@ _ABSENT: Final = frozenset({"ENOENT", "ENOTDIR"})
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute paths without `.` and `..`, sorted, each once.
 
-    `reads` held something before the command began; `writes` are there because of it; `temporary` files it made
-    and deleted; `removed` were there before and are no more. `probed` was looked at and not opened, `missing`
-    looked for inside the study and not there. `network` is `connect 192.0.2.1:80` and the like, failed or not.
-    `python_packages` is (directory, first name below it) of everything read from `site-packages`.
+    `reads` held something before the command began; `writes` are there because of it; `temporary` are files
+    it made and deleted; `removed` were there before and are no more. `probed` was looked at and not opened,
+    `missing` looked for inside the study and not there. `network` is `connect 192.0.2.1:80` and the like,
+    failed or not. `python_packages` is (directory, first name below it) of all read from `site-packages`.
+    `problems` say what could not be observed.
     """
 
     reads: tuple[str, ...] = ()
@@ -46,11 +45,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(trace: Trace, *, root: str, initial_directory: str) -> Observation:
-    """What the command of `trace` touched; `root` is the study, `initial_directory` where the command started.
+    """What the command of `trace` touched; `root` is the study, `initial_directory` where it started.
 
-    Both are absolute and free of symbolic links. A path is the one the program named where that lies in the study,
-    otherwise the one the kernel found behind it. Byte code in `__pycache__` stands for its source; what Python
-    writes there is no output.
+    Both are absolute and free of symbolic links. A path is the one the program named where that lies in the
+    study, otherwise the one the kernel found behind it. Byte code in `__pycache__` stands for its source;
+    what Python writes there is no output.
     """
     watch = _Watch(trace, root.rstrip("/") or "/", initial_directory)
     for call in trace.calls:
@@ -236,7 +235,7 @@ class _Watch:
 
 _Act = Callable[[_Watch, SystemCall, Life], None]
 _ACTS: Final[dict[str, _Act]] = {
-    **dict.fromkeys(_LOOKS, _Watch.look),
+    **dict.fromkeys(LOOKS | {"statfs"}, _Watch.look),
     **dict.fromkeys(_CONTACTS, _Watch.contact),
     **dict.fromkeys(("open", "openat", "openat2", "creat", "open_by_handle_at"), _Watch.open),
     **dict.fromkeys(("truncate", "mknod", "mknodat"), _Watch.write_first),

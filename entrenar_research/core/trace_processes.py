@@ -1,8 +1,9 @@
 """Who is who in a trace: the tree of processes and threads, and the directory each of them stands in.
 
-The kernel gives process numbers out again and again. A `Life` is one process or thread from its creation to its
-end; its label counts births, not numbers: `1` is the command itself, `1.2` the second child it made, `1.2.1` the
-first child of that one. Labels are the same in every repetition of a program, however its parts are scheduled.
+The kernel gives process numbers out again and again. A `Life` is one process or thread from its creation to
+its end; its label counts births, not numbers: `1` is the command itself, `1.2` the second child it made,
+`1.2.1` the first child of that one. Labels are the same in every repetition of a program, however its parts
+are scheduled.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _Key = tuple[int, int]  # a process number and which of its bearers, from 0
 
 
 class Life(msgspec.Struct, frozen=True, eq=False):
-    """A process, or a thread of one. `order` sorts lives as a tree is read; `end` is None where it is unknown.
+    """A process, or a thread of one. `order` sorts lives as a tree is read; `end` is None if unknown.
 
     `parent` is None for the command itself and for a process whose creation the trace does not show.
     """
@@ -50,7 +51,8 @@ class Processes:
         self._births: dict[_Key, tuple[_Key, SystemCall]] = {}
         self._children: defaultdict[_Key, int] = defaultdict(int)
         self._ordinal: dict[_Key, int] = {}
-        for call in sorted((call for call in trace.calls if call.name in CREATION), key=lambda call: call.time):
+        creations = [call for call in trace.calls if call.name in CREATION]
+        for call in sorted(creations, key=lambda call: call.time):
             self._note_birth(call)
         self._lives: dict[_Key, Life] = {}
         self._roots = 0
@@ -150,7 +152,7 @@ class Directories:
 
 
 def path_arguments(call: SystemCall, life: Life, directories: Directories) -> list[str]:
-    """The paths that `call` names, absolute, in order: each string joined to the directory given before it."""
+    """The paths that `call` names, absolute, in order, each joined to the directory given before it."""
     found: list[str] = []
     base: str | None = None
     for argument in split_arguments(call.arguments):

@@ -87,8 +87,8 @@ def _line(row: SummaryRow, total: int) -> str:
     # A trace whose calls took no measurable time has no shares; its total is the whole all the same.
     share = 100.0 if row.name == "total" else 100.0 * row.microseconds / total if total else 0.0
     seconds = f"{row.microseconds // 1_000_000}.{row.microseconds % 1_000_000:06d}"
-    errors = str(row.errors) if row.errors else ""
-    return f"{share:6.2f} {seconds:>11} {row.microseconds // row.calls:>11} {row.calls:>9} {errors:>9} {row.name}"
+    average = row.microseconds // row.calls
+    return f"{share:6.2f} {seconds:>11} {average:>11} {row.calls:>9} {row.errors or '':>9} {row.name}"
 
 
 def _parse_line(line: str, name: str) -> SummaryRow:

@@ -19,8 +19,6 @@ _ADDRESS: Final = re.compile(
 )
 
 
-
-
 def split_arguments(text: str) -> list[str]:
     """The arguments of a call: split at commas outside of strings, paths, brackets and braces."""
     if not text:
@@ -54,7 +52,7 @@ def end_of_arguments(text: str) -> int | None:
 
 
 def unquote(text: str) -> str | None:
-    """What a string argument holds, or None if `text` is no string. Bytes that are no UTF-8 become `\\xNN`."""
+    """What a string argument holds, or None if `text` is none; bytes that are no UTF-8 stay escaped."""
     found = _QUOTED.match(text)
     return _unescape(found[1]) if found else None
 
@@ -92,7 +90,8 @@ def internet_addresses(arguments: str) -> list[str]:
 def _unescape(text: str) -> str:
     if "\\" not in text:
         return text
-    return b"".join(_piece(*found.groups()) for found in _ESCAPE.finditer(text)).decode("utf-8", "backslashreplace")
+    plain = b"".join(_piece(*found.groups()) for found in _ESCAPE.finditer(text))
+    return plain.decode("utf-8", "backslashreplace")
 
 
 def _piece(escaped: str | None, plain: str | None) -> bytes:

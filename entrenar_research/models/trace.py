@@ -36,7 +36,7 @@ class ProcessEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls of a command and its children. `complete` is false when the log was cut or lines were lost."""
+    """All calls of a command and its children; not `complete` when the log was cut or lines were lost."""
 
     tracer: str
     level: str

@@ -120,7 +120,8 @@ def _findings(
 
 
 def _broken(subject: str, detail: str) -> Finding:
-    return Finding(area=_AREA, subject=subject, verdict=Verdict.BROKEN, detail=detail)
+    shown = crate_paths.shown(subject)
+    return Finding(area=_AREA, subject=shown, verdict=Verdict.BROKEN, detail=detail)
 
 
 def unpack(bundle: Path, directory: Path) -> None:

@@ -67,7 +67,8 @@ def _fixed_addresses() -> tuple[str, ...]:
 
 def _trial(before: tuple[str, ...], *options: str) -> str | None:
     """Traces the start of a small program (strace itself): None if it was seen, otherwise why not."""
-    argv = [*before, "strace", *options, "-f", "-e", "trace=execve", "-o", "/dev/stdout", "--", "strace", "-V"]
+    form = ["-f", "-e", "trace=execve", "-o", "/dev/stdout"]
+    argv = [*before, "strace", *options, *form, "--", "strace", "-V"]
     try:
         done = process.run(argv, check=False, timeout=_SELF_TEST_SECONDS)
     except (MissingToolError, ToolError) as error:

@@ -16,7 +16,8 @@ from entrenar_research.tools import strace
 from entrenar_research.tracers.port import Tracer
 
 _STAMP: Final = r"(\d+) +(\d+\.\d+) "
-_RESULT: Final = r"((?:-?\w+|\?)(?:<[^<>]*>(?:\(deleted\))?)?)(?: (E[A-Z0-9]+) \([^<>]*\)| .*?|)(?: <(\d+\.\d+)>)?"
+_VALUE: Final = r"((?:-?\w+|\?)(?:<[^<>]*>(?:\(deleted\))?)?)"
+_RESULT: Final = _VALUE + r"(?: (E[A-Z0-9]+) \([^<>]*\)|| .*?)(?: <(\d+\.\d+)>)?"
 # The last `) = ` of the line is taken for the end of the arguments; `_call` looks again where there are two.
 _CALL: Final = re.compile(rf"{_STAMP}(\w+)\((.*)\) += {_RESULT}", re.DOTALL)
 _AFTER: Final = re.compile(rf"\) += {_RESULT}", re.DOTALL)
@@ -79,7 +80,7 @@ def parse(text: str, name: str, *, command: Sequence[str], level: TraceLevel) ->
     reading.take(lines)
     if not reading.calls:
         line = (lines or [rest])[0][:80]
-        raise IntegrityError(f"{name}: not a log of strace -f -ttt: found {line!r}, expected `PID TIME call(`")
+        raise IntegrityError(f"{name}: not a log of strace -f -ttt: {line!r} is no `PID TIME call(...)`")
     problems = reading.close(cut=bool(rest))
     return Trace(
         tracer="strace",
@@ -100,7 +101,7 @@ class _Reading:
         self.ends: list[ProcessEnd] = []
         self._under_way: dict[int, tuple[str, str, str]] = {}
         self._alive: set[int] = set()
-        self._foreign: list[tuple[int, str]] = []
+        self._foreign: list[int] = []
 
     def take(self, lines: Iterable[str]) -> None:
         alive, add = self._alive.add, self.calls.append
@@ -110,7 +111,7 @@ class _Reading:
                 add(call)
                 alive(call.pid)
             elif not self._take_other(line):
-                self._foreign.append((number, line))
+                self._foreign.append(number)
 
     def _take_other(self, line: str) -> bool:
         found = _OTHER.fullmatch(line)
@@ -165,8 +166,9 @@ class _Reading:
         if self.calls[0].name != "execve":
             problems.append(f"the log begins with {self.calls[0].name}, not with the start of the command")
         if self._foreign:
-            number, line = self._foreign[0]
-            problems.append(f"{len(self._foreign)} lines are unreadable, the first is line {number}: {line[:80]!r}")
+            problems.append(
+                f"{len(self._foreign)} lines are unreadable, the first is line {self._foreign[0]}"
+            )
         if cut:
             problems.append("the last line is cut off")
         if self._alive:
@@ -186,7 +188,7 @@ def _call(line: str) -> SystemCall | None:
 
 
 def _ambiguous_call(line: str) -> SystemCall | None:
-    """The call of a line that may hold `) = ` in a string or in a path: its real closing parenthesis is found."""
+    """The call of a line that may hold `) = ` in a string or in a path, by its real closing parenthesis."""
     start = _START.fullmatch(line)
     end = end_of_arguments(start[4]) if start else None
     found = _AFTER.fullmatch(start[4], end) if start and end is not None else None
@@ -194,4 +196,5 @@ def _ambiguous_call(line: str) -> SystemCall | None:
         return None
     result, error, duration = found.groups()
     spent = float(duration) if duration else None
-    return SystemCall(int(start[1]), float(start[2]), sys.intern(start[3]), start[4][:end], result, error, spent)
+    name = sys.intern(start[3])
+    return SystemCall(int(start[1]), float(start[2]), name, start[4][:end], result, error, spent)

@@ -110,7 +110,12 @@ def load_digits(path: Path, test_share: float, rng: np.random.Generator) -> tupl
 def matmul(a: Array, b: Array) -> Array:
     """Multiply two matrices, adding up each entry's terms from first to last."""
     b = np.ascontiguousarray(b)
-    return np.stack([(row[:, None] * b).sum(axis=0) for row in a])
+    if a.shape[0] < a.shape[1]:  # take the shorter of two loops to the same sums
+        return np.stack([(row[:, None] * b).sum(axis=0) for row in a])
+    result = np.zeros((a.shape[0], b.shape[1]))
+    for column, row in zip(a.T, b, strict=True):
+        result += column[:, None] * row
+    return result
 
 
 def exp(x: Array) -> Array:

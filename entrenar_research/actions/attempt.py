@@ -1,0 +1,282 @@
+"""One execution: staged, observed, recorded, and concluded if all went well."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from entrenar_research.actions import conclusion, observation, recipes, surroundings, trace_files
+from entrenar_research.core import digests, pins, recipe
+from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError
+from entrenar_research.models.experiment import Experiment, TraceLevel
+from entrenar_research.models.run import Observed, RunRecord, TraceSummary
+from entrenar_research.runners.port import Ended, Job, Runner
+from entrenar_research.store import files, run_files
+from entrenar_research.store.hashing import Hasher
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.staging import Staging
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools import python
+from entrenar_research.tools.git import Git
+from entrenar_research.tracers.port import Tracer
+
+RESULT_VARIABLE = "ENTRENAR_RESULT"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run: parameters to set first, run although nothing changed, treat what is undeclared as failure."""
+
+    assignments: dict[str, Any] = {}
+    force: bool = False
+    strict: bool = False
+    fix: bool = False
+    trace: TraceLevel | None = None
+    under_dvc: bool = False
+    echo: bool = False
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is carried out with."""
+
+    runner: Runner
+    tracer: Tracer
+    environment: Mapping[str, str]
+    now: Callable[[], datetime.datetime]
+    tool: str
+    announce: Callable[[str], None]
+
+
+class Attempt:
+    """One execution, from the staging area to the closed record."""
+
+    def __init__(
+        self,
+        study: StudyFiles,
+        experiment: Experiment,
+        options: Options,
+        means: Means,
+        ingredients: recipes.Ingredients,
+    ) -> None:
+        self.study, self.experiment, self.options, self.means = study, experiment, options, means
+        self.ingredients = ingredients
+        self.runs = RunFiles(study.root)
+        self.fixed: tuple[str, ...] = ()
+
+    def carry_out(self, record: RunRecord, argv: list[str]) -> RunRecord:
+        """Executes and concludes; a failure is recorded before it is raised."""
+        area = Staging(self.study.state, record.id).open()
+        try:
+            record = msgspec.structs.replace(
+                record, git=Git(self.study.root).state(), hardware=surroundings.hardware()
+            )
+            self.runs.open(record)
+            self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
+            record = self._execute(record, argv, area)
+        except KeyboardInterrupt:
+            self._abort(record, area, "cancelled", "interrupted")
+            raise InterruptedRunError(
+                f"run {record.id} was interrupted; it is recorded as cancelled, the last good result is untouched"
+            ) from None
+        except _Failed as failed:
+            self._abort(failed.record, area, failed.status, failed.message)
+            if failed.status == "cancelled":
+                raise InterruptedRunError(failed.message) from failed.__cause__
+            raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
+        except ResearchError as error:
+            self._abort(record, area, "failed", error.message)
+            raise
+        conclusion.conclude(self.study, self.experiment, record, area, lock=not self.options.under_dvc)
+        return record
+
+    def _abort(self, record: RunRecord, area: Staging, status: str, failure: str) -> None:
+        ended = record.ended or conclusion.utc(self.means.now())
+        changed = {"status": status, "failure": failure, "ended": ended}
+        if self.runs.directory(record.id).is_dir():
+            self.runs.close(msgspec.structs.replace(record, **changed))
+        area.close()
+
+    def _execute(self, record: RunRecord, argv: list[str], area: Staging) -> RunRecord:
+        directory = self.runs.directory(record.id)
+        before = self._fixed_outputs()
+        trace, wrapped = self._traced(record, argv, area)
+        job = Job(
+            argv=wrapped,
+            directory=self.study.root,
+            environment={
+                **self.means.environment,
+                **pins.pinned(self.experiment.declaration.plan.cpus),
+                RESULT_VARIABLE: str(area.result.relative_to(self.study.root)),
+            },
+            stdout=directory / "stdout.txt",
+            stderr=directory / "stderr.txt",
+            echo=self.options.echo,
+        )
+        ended = self.means.runner.execute(job)
+        record = concluded(record, ended, trace, self.means)
+        seen = None
+        if trace.status == "recorded":
+            record, seen = self._observe(record, area, argv)
+        _refuse_failure(record, ended, directory)
+        return self._accept(record, area, before, seen)
+
+    def adopt(self, record: RunRecord, area: Staging, argv: list[str], streams: Sequence[Path]) -> RunRecord:
+        """Makes a run of an execution that went well before there was a declaration (`experiment add`).
+
+        Raises:
+            RunFailedError: if an output or metric is not what the declaration says.
+        """
+        directory = self.runs.open(record)
+        try:
+            for stream in streams:
+                with files.refusals("cannot keep what the command printed"):
+                    stream.rename(directory / stream.name)
+            self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
+            record, seen = self._observe(record, area, argv)
+            record = self._accept(record, area, {}, seen)
+        except _Failed as failed:
+            raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
+        conclusion.conclude(self.study, self.experiment, record, area, lock=True)
+        return record
+
+    def _observe(self, record: RunRecord, area: Staging, argv: list[str]) -> tuple[RunRecord, Observed | None]:
+        """Reads the trace, keeps it in the run directory, and records what was loaded and touched."""
+        try:
+            trace = self.means.tracer.read(area.trace_log, command=argv, level=record.trace.level)
+        except ResearchError as error:
+            summary = msgspec.structs.replace(record.trace, status="unavailable", reason=error.message)
+            return msgspec.structs.replace(record, trace=summary), None
+        program = python.resolve(record.argv[0], dict(self.means.environment)) or record.argv[0]
+        names = trace_files.replacements(self.study.root, area.result, self.experiment.result, program)
+        staged = area.result.relative_to(self.study.root).as_posix()
+        moved = trace_files.relocated(trace, staged, self.experiment.result)
+        document = trace_files.document(moved, names, version=self.means.tracer.version())
+        trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace))
+        seen = observation.touched(self.study, trace, area.result)
+        variables = {**self.means.environment, **pins.pinned(self.experiment.declaration.plan.cpus)}
+        _, environment = surroundings.environment(record.argv[0], variables, touched=seen.packages)
+        summary = msgspec.structs.replace(record.trace, calls=len(trace.calls), digest=document.trace_id)
+        observed = observation.compare(self.experiment.declaration, self.experiment, seen)
+        record = msgspec.structs.replace(record, trace=summary, observed=observed, environment=environment)
+        return record, observed
+
+    def _fixed_outputs(self) -> dict[str, tuple[int, int]]:
+        sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
+        return {path: conclusion.stamp(self.study.root / path) for path in sources if (self.study.root / path).exists()}
+
+    def _traced(self, record: RunRecord, argv: list[str], area: Staging) -> tuple[TraceSummary, list[str]]:
+        level = record.trace.level
+        if level == "none":
+            return TraceSummary(level=level, status="none"), argv
+        tracer = self.means.tracer
+        reason = tracer.unavailable()
+        if reason is not None:
+            self.means.announce(f"no trace: {reason}")
+            return TraceSummary(level=level, status="unavailable", reason=reason), argv
+        version = f"{tracer.name} {tracer.version() or ''}".strip()
+        wrapped = tracer.wrap(argv, level=level, log=area.trace_log)
+        return TraceSummary(level=level, status="recorded", tracer=version), wrapped
+
+    def _accept(
+        self,
+        record: RunRecord,
+        area: Staging,
+        before: dict[str, tuple[int, int]],
+        seen: Observed | None,
+    ) -> RunRecord:
+        """The final record of a run that went well, with everything written but the result not yet in place."""
+        try:
+            if seen is not None:
+                record = self._judge(record, seen)
+            conclusion.collect(self.study, self.experiment, area, before)
+            outputs = conclusion.inspect_outputs(self.experiment, area)
+            metrics = conclusion.read_metrics(self.experiment, area.result)
+        except ResearchError as error:
+            raise _Failed(record, error.message, error.hint) from error
+        prefix = self.experiment.result
+        self._write_manifest(
+            record.id, run_files.OUTPUTS, {f"{prefix}/{path}": item.sha256 for path, item in outputs.files.items()}
+        )
+        record = msgspec.structs.replace(
+            record,
+            status="completed",
+            outputs=outputs.entries,
+            result=outputs.whole.digest,
+            result_md5=outputs.whole.md5,
+            metrics=metrics,
+        )
+        record = msgspec.structs.replace(record, recipe=recipe.digest(record))
+        area.promise(record)
+        return record
+
+    def _judge(self, record: RunRecord, observed: Observed) -> RunRecord:
+        """Holds what was observed against the declaration: `--fix` extends it, `--strict` refuses."""
+        if self.options.fix and observed.undeclared_reads:
+            self.experiment, self.fixed = observation.declare(self.study, self.experiment, observed.undeclared_reads)
+            hasher = Hasher(self.study.root, cache=self.study.state / "stat-cache.json")
+            self.ingredients = recipes.gather(self.study, self.experiment, hasher)
+            hasher.save()
+            self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
+            observed = msgspec.structs.replace(observed, undeclared_reads=())
+            record = msgspec.structs.replace(
+                record, observed=observed, code=self.ingredients.code, inputs=self.ingredients.inputs
+            )
+        offences = [f"reads {path} without declaring it" for path in observed.undeclared_reads]
+        offences += [f"network: {call}" for call in observed.network]
+        if self.options.strict and offences:
+            raise RunFailedError("; ".join(offences), hint="declare the inputs (`--fix` does it) or run without --strict")
+        return record
+
+    def _write_manifest(self, run_id: str, name: str, entries: Mapping[str, str]) -> None:
+        files.write_atomically(self.runs.directory(run_id) / name, digests.manifest(entries.items()))
+
+
+class _Failed(Exception):
+    """A run that went wrong, with its record so far."""
+
+    def __init__(self, record: RunRecord, message: str, hint: str | None, status: str = "failed") -> None:
+        super().__init__(message)
+        self.record, self.message, self.hint, self.status = record, message, hint, status
+
+
+def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means) -> RunRecord:
+    """The record with how the command ended."""
+    return msgspec.structs.replace(
+        record,
+        ended=conclusion.utc(means.now()),
+        duration=ended.seconds,
+        exit_status=ended.exit_status,
+        signal=ended.signal,
+        usage=ended.usage,
+        trace=trace,
+    )
+
+
+def _refuse_failure(record: RunRecord, ended: Ended, directory: os.PathLike[str]) -> None:
+    if ended.interrupted:
+        raise _Failed(
+            record,
+            f"run {record.id} was interrupted; it is recorded as cancelled, the last good result is untouched",
+            None,
+            "cancelled",
+        )
+    if ended.exit_status != 0:
+        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        raise _Failed(
+            record,
+            f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
+            f"its output is in runs/{record.id}/",
+        )
+
+
+def _last_words(directory: os.PathLike[str]) -> str:
+    try:
+        with open(os.path.join(directory, "stderr.txt"), encoding="utf-8", errors="replace") as stream:
+            lines = [line.rstrip() for line in stream.readlines()[-3:] if line.strip()]
+    except OSError:
+        return ""
+    return "".join(f"\n  {line}" for line in lines)

@@ -1,0 +1,137 @@
+"""The JSON document of a trace."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenar_research.core.trace_document import (
+    DocumentedCall,
+    DocumentedExit,
+    TraceDocument,
+    decode,
+    document,
+    encode,
+)
+from entrenar_research.core.trace_normalisation import counts_of, normalised_steps, trace_id
+from entrenar_research.errors import IntegrityError
+
+LINES = ["1 execve(/bin/x, [x, été]) = ok", '1 openat($STUDY/a "b", O_RDONLY) = ok', "1 exit(0)"]
+
+
+def made(lines: list[str], **changes: object) -> TraceDocument:
+    fields = {
+        "schema": 1,
+        "tracer": "strace",
+        "tracer_version": "6.1",
+        "level": "full",
+        "rules": 1,
+        "command": ("x", "été"),
+        "exit": DocumentedExit(status=0, signal=None),
+        "complete": True,
+        "problems": (),
+        "recorded": 12,
+        "counts": counts_of(lines),
+        "trace_id": trace_id(lines),
+        "calls": tuple(DocumentedCall(line, 10 * place, 3) for place, line in enumerate(lines)),
+    }
+    return TraceDocument(**{**fields, **changes})
+
+
+WHOLE = encode(made(LINES))
+
+
+def test_one_call_stands_on_one_line() -> None:
+    lines = WHOLE.decode().splitlines()
+    assert '    ["1 execve(/bin/x, [x, été]) = ok", 0, 3],' in lines
+    assert json.loads(WHOLE)["counts"] == {"execve": 1, "exit": 1, "openat": 1}
+    assert decode(WHOLE, "x.json") == made(LINES)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a trace document"),
+        (b"{}", "not a trace document"),
+        (b"=== Training Loop Example ===\n", "not a trace document"),
+        (encode(made([])), "no calls"),
+        (encode(made(LINES, counts={"execve": 3})), "the counts are not those"),
+        (encode(made(LINES, trace_id=trace_id([]))), "trace_id says"),
+        (encode(made(LINES, schema=2)), "schema 2"),
+        (WHOLE.replace(b'"complete"', b'"surprise": 1, "complete"'), "not a trace document"),
+        (WHOLE.replace(b": 12", b":12"), "not as this tool writes"),
+        (WHOLE + b"\n", "not as this tool writes"),
+        (WHOLE[:-3], "not a trace document"),
+    ],
+)
+def test_what_is_empty_contradictory_or_touched_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(IntegrityError, match=reason):
+        decode(data, "x.json")
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_a_flipped_bit_is_refused_or_seen_in_the_content(data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(WHOLE) - 1))
+    touched = bytearray(WHOLE)
+    touched[place] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        found = decode(bytes(touched), "x.json")
+    except IntegrityError:
+        return
+    assert found != made(LINES)
+
+
+def test_every_byte_of_every_call_is_covered_by_the_digest() -> None:
+    start = WHOLE.index(b'["1 execve')
+    for place in range(start, WHOLE.index(b'", 0, 3]')):
+        touched = bytearray(WHOLE)
+        touched[place] ^= 1
+        with pytest.raises(IntegrityError):
+            decode(bytes(touched), "x.json")
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1),
+    st.text(st.characters(codec="utf-8")),
+    st.integers(-(2**40), 2**40),
+)
+def test_any_document_is_read_back(lines: list[str], word: str, number: int) -> None:
+    written = made(lines, command=(word,), recorded=number, problems=(word,))
+    assert decode(encode(written), "x.json") == written
+
+
+def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of) -> None:
+    trace = trace_of(
+        '1 execve("/home/ada/study/run", ["./run", "/home/ada/study/in"], 0x1) = 0',
+        '1 openat(AT_FDCWD</home/ada/study>, "in", O_RDONLY) = 3</home/ada/study/in>',
+        '1 read(3</home/ada/study/in>, "secret", 4096) = 6',
+        '1 openat(AT_FDCWD</home/ada/study>, "/home/ada/.token", O_RDONLY) = 4</home/ada/.token>',
+        '1 openat(AT_FDCWD</home/ada/study>, "/scratch/ada/x.bin", O_RDONLY) = 5</scratch/ada/x.bin>',
+        "1 exit_group(0) = ?",
+        "1 +++ exited with 0 +++",
+    )
+    replacements = {"/home/ada/study": "$STUDY"}
+    steps = normalised_steps(trace, replacements=replacements)
+    data = encode(document(trace, steps, version="6.1", replacements=replacements))
+    found = decode(data, "x.json")
+    assert found.exit == DocumentedExit(status=0, signal=None)
+    assert found.recorded == 6
+    assert found.lines == (
+        "1 execve($STUDY/run, [./run, $STUDY/in]) = ok",
+        "1 openat($STUDY/in, O_RDONLY) = ok",
+        "1 read($STUDY/in) = 6",
+        "1 openat($HOME/.token, O_RDONLY) = ok",
+        "1 openat($ELSEWHERE/x.bin, O_RDONLY) = ok",
+        "1 exit(0)",
+    )
+    assert [call.began for call in found.calls] == [0, 1000, 2000, 3000, 4000, 6000]
+    assert b"ada" not in data
+    assert b"secret" not in data
+
+
+def test_a_trace_without_calls_is_not_documented(trace_of) -> None:
+    trace = trace_of('1 execve("/bin/x", ["x"], 0x1) = 0')
+    with pytest.raises(IntegrityError, match="no calls"):
+        document(trace, (), version=None, replacements={})
