@@ -28,7 +28,9 @@ def bundle(
     description = study.study()
     _refuse_place(study, target)
     if git.head() is None:
-        raise UsageError("nothing is committed: a bundle is a commit with its data", hint="seal an experiment first")
+        raise UsageError(
+            "nothing is committed: a bundle is a commit with its data", hint="seal an experiment first"
+        )
     changed = git.changed()
     if changed:
         shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")

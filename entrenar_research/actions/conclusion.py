@@ -36,7 +36,9 @@ def utc(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def collect(study: StudyFiles, experiment: Experiment, area: Staging, before: dict[str, tuple[int, int]]) -> None:
+def collect(
+    study: StudyFiles, experiment: Experiment, area: Staging, before: dict[str, tuple[int, int]]
+) -> None:
     """Moves outputs that the command writes at fixed places into the staging area.
 
     `before` has size and modification time of those that existed when the run began.
@@ -108,7 +110,9 @@ def read_metrics(experiment: Experiment, result: Path) -> dict[str, float]:
     return found
 
 
-def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
+def conclude(
+    study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool
+) -> None:
     """Puts the staged result in place and closes the run. Called again after a crash it ends in the same state.
 
     With `lock`, DVC's cache and `dvc.lock` are brought up to date as well (not when DVC itself runs us).
@@ -121,7 +125,9 @@ def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area:
         if area.result.is_dir() and not _in_place(study, experiment, record):
             if lock and dvc_files.ordinary_cache():
                 staged = Hasher(area.directory).describe("result")[1]
-                dvc_files.store(area.result, {path.removeprefix("result/"): item for path, item in staged.items()})
+                dvc_files.store(
+                    area.result, {path.removeprefix("result/"): item for path, item in staged.items()}
+                )
             files.exchange(area.result, study.root / experiment.result)
         if lock:
             update_lock(study, experiment)
@@ -165,7 +171,9 @@ def recover(study: StudyFiles) -> tuple[str, ...]:
         if record is not None:
             try:
                 conclude(study, study.experiment(record.experiment), record, area, lock=True)
-                words.append(f"run {area.run_id} had succeeded when its process died: its result is now in place")
+                words.append(
+                    f"run {area.run_id} had succeeded when its process died: its result is now in place"
+                )
                 continue
             except UsageError:
                 pass

@@ -29,7 +29,9 @@ def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, 
     """Looks for everything the tool can use."""
     person = git.identity() if process.which("git") else None
     return (
-        Tool(name="python", purpose="runs this tool", needed=True, found=platform.python_version(), remedy=""),
+        Tool(
+            name="python", purpose="runs this tool", needed=True, found=platform.python_version(), remedy=""
+        ),
         _program("git", "versions and signed tags", True, "apt-get install git", "--version"),
         Tool(
             name="git identity",
@@ -38,7 +40,13 @@ def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, 
             found=f"{person[0]} <{person[1]}>" if person else None,
             remedy="git config --global user.name 'Your Name'; git config --global user.email you@example.org",
         ),
-        Tool(name="dvc", purpose="data and pipelines", needed=True, found=dvc.version(), remedy="pip install dvc"),
+        Tool(
+            name="dvc",
+            purpose="data and pipelines",
+            needed=True,
+            found=dvc.version(),
+            remedy="pip install dvc",
+        ),
         _program("ssh-keygen", "signing keys and signatures", True, "apt-get install openssh-client"),
         _key(git, signer, key),
         _tracer(tracer),
@@ -73,4 +81,6 @@ def _key(git: Git, signer: Signer, default: Path) -> Tool:
         return Tool(name="signing key", purpose=purpose, needed=False, found=None, remedy=remedy)
     except ResearchError as error:
         return Tool(name="signing key", purpose=purpose, needed=False, found=None, remedy=error.message)
-    return Tool(name="signing key", purpose=purpose, needed=False, found=f"{public.fingerprint} ({source})", remedy="")
+    return Tool(
+        name="signing key", purpose=purpose, needed=False, found=f"{public.fingerprint} ({source})", remedy=""
+    )

@@ -84,7 +84,9 @@ def declare(study: StudyFiles, name: str, words: Sequence[str]) -> Proposal:
 
 
 @contextlib.contextmanager
-def observed(study: StudyFiles, name: str, words: Sequence[str], means: Means, *, echo: bool) -> Iterator[Observed]:
+def observed(
+    study: StudyFiles, name: str, words: Sequence[str], means: Means, *, echo: bool
+) -> Iterator[Observed]:
     """Runs the command once, observed, and proposes a declaration; unless it is adopted, nothing of it stays.
 
     Raises:
@@ -191,7 +193,9 @@ def _refuse_failure(ended: Ended, name: str) -> None:
     if ended.interrupted:
         raise KeyboardInterrupt
     if ended.exit_status != 0:
-        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        how = (
+            f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        )
         raise RunFailedError(
             f"the command {how}; {name} was not declared and nothing is left of it",
             hint="correct the command, or declare it by hand with --no-infer",
@@ -269,4 +273,6 @@ def adopt(study: StudyFiles, found: Observed, means: Means) -> RunRecord:
         found.record, code=ingredients.code, inputs=ingredients.inputs, params=ingredients.params
     )
     streams = (found.area.directory / "stdout.txt", found.area.directory / "stderr.txt")
-    return Attempt(study, experiment, Options(), means, ingredients).adopt(record, found.area, found.argv, streams)
+    return Attempt(study, experiment, Options(), means, ingredients).adopt(
+        record, found.area, found.argv, streams
+    )

@@ -48,7 +48,11 @@ def promote(
         raise UsageError(f"there is a golden trace {name!r} already", hint="give --replace, or another name")
     if run.status != "completed":
         raise UsageError(f"run {run.id} is {run.status}: only a completed run can be promoted")
-    wanting = [f for f in sums.check(RunFiles(study.root).directory(run.id), f"runs/{run.id}", area="") if f.verdict.wanting]
+    wanting = [
+        f
+        for f in sums.check(RunFiles(study.root).directory(run.id), f"runs/{run.id}", area="")
+        if f.verdict.wanting
+    ]
     if wanting:
         raise IntegrityError(f"{wanting[0].subject}: {wanting[0].detail}; a damaged run cannot be promoted")
     found = trace_files.load(RunFiles(study.root).directory(run.id), run.id)
@@ -95,7 +99,9 @@ def load(study: StudyFiles, name: str) -> tuple[GoldenRecord, TraceDocument]:
     path = golden.document(name)
     shown = f"{golden.relative(name)}/{path.name}"
     if not path.is_file():
-        raise UsageError(f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`")
+        raise UsageError(
+            f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`"
+        )
     found = trace_document.decode(path.read_bytes(), shown)
     if (found.trace_id, found.counts) != (record.trace_id, record.calls):
         raise IntegrityError(f"{golden.relative(name)}/golden.yaml is not the record of {shown}")
@@ -136,7 +142,9 @@ def check_again(
         seed=experiment.declaration.seed,
         params=study.params(experiment),
     )
-    with replay.replayed(study, experiment, now, runner=runner, environment=environment, tracer=tracer) as again:
+    with replay.replayed(
+        study, experiment, now, runner=runner, environment=environment, tracer=tracer
+    ) as again:
         if again.trace is None:
             raise IntegrityError("the tracer left no trace")
         names = trace_files.replacements(again.root, again.result, experiment.result, again.program)
@@ -153,4 +161,6 @@ def _held(name: str, against: str, expected: TraceDocument, found: TraceDocument
             hint="promote it again with --replace",
         )
     comparison = trace_comparison.compare(expected.lines, expected.counts, found.lines, found.counts)
-    return Checked(name=name, against=against, comparison=comparison, words=trace_comparison.describe(comparison))
+    return Checked(
+        name=name, against=against, comparison=comparison, words=trace_comparison.describe(comparison)
+    )

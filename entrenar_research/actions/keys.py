@@ -127,6 +127,8 @@ def allow(study: StudyFiles, public: PublicKey, *, identity: str | None, validit
         )
     present = files.read_text(study.allowed_signers) if study.allowed_signers.is_file() else ""
     material = " ".join(public.line.split()[:2])
-    line = f'{identity} namespaces="git",valid-after="{validity[0]}",valid-before="{validity[1]}" {material}\n'
+    line = (
+        f'{identity} namespaces="git",valid-after="{validity[0]}",valid-before="{validity[1]}" {material}\n'
+    )
     files.write_atomically(study.allowed_signers, present + line)
     return True

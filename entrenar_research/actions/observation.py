@@ -17,7 +17,9 @@ from entrenar_research.store import declaration_file
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.study_files import StudyFiles
 
-CODE_SUFFIXES = frozenset({".py", ".pyi", ".sh", ".r", ".R", ".jl", ".js", ".pl", ".rb", ".lua", ".c", ".cpp", ".h"})
+CODE_SUFFIXES = frozenset(
+    {".py", ".pyi", ".sh", ".r", ".R", ".jl", ".js", ".pl", ".rb", ".lua", ".c", ".cpp", ".h"}
+)
 _NOT_INPUTS = (".git", ".dvc", ".entrenar", "runs", "golden_traces", "__pycache__")
 
 
@@ -107,7 +109,9 @@ def _used(declared: str, reads: Iterable[str]) -> bool:
     return any(_covered(path, (declared,)) for path in reads)
 
 
-def declare(study: StudyFiles, experiment: Experiment, reads: Iterable[str]) -> tuple[Experiment, tuple[str, ...]]:
+def declare(
+    study: StudyFiles, experiment: Experiment, reads: Iterable[str]
+) -> tuple[Experiment, tuple[str, ...]]:
     """Adds observed reads to the declaration (code by its ending, inputs otherwise) and to `dvc.yaml`.
 
     Raises:
@@ -120,5 +124,7 @@ def declare(study: StudyFiles, experiment: Experiment, reads: Iterable[str]) -> 
     changed = study.experiment(experiment.name)
     if DvcFiles(study.root).present():
         DvcFiles(study.root).write_stage(changed)
-    words = [f"{path} is declared as code" for path in code] + [f"{path} is declared as an input" for path in inputs]
+    words = [f"{path} is declared as code" for path in code] + [
+        f"{path} is declared as an input" for path in inputs
+    ]
     return changed, tuple(words)

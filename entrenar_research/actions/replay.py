@@ -113,7 +113,11 @@ def _unpacked(root: Path) -> Iterator[str]:
     """Of an unpacked bundle, the small files: everything but results and runs."""
     for path in root.rglob("*"):
         relative = path.relative_to(root)
-        if path.is_file() and relative.parts[0] not in ("runs", "golden_traces") and "result" not in relative.parts:
+        if (
+            path.is_file()
+            and relative.parts[0] not in ("runs", "golden_traces")
+            and "result" not in relative.parts
+        ):
             yield relative.as_posix()
 
 
@@ -157,8 +161,12 @@ def _execute(
     if ended.interrupted:
         raise KeyboardInterrupt
     if ended.exit_status != 0:
-        said = (scratch / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        said = (
+            (scratch / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        )
+        how = (
+            f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+        )
         raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
     for item in experiment.declaration.outputs:
         if not isinstance(item, str) and (root / item.source).exists():
@@ -168,7 +176,9 @@ def _execute(
     return Replayed(root=root, result=result, program=program, seconds=ended.seconds, trace=trace)
 
 
-def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
+def judge(
+    study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed
+) -> tuple[Finding, ...]:
     """The verdict ladder for every recorded output and every metric.
 
     Raises:
@@ -181,7 +191,9 @@ def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: R
     }
     findings = _judge_metrics(experiment, record, again)
     metrics_fine = {f.subject: f.verdict for f in findings}
-    present = {path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()}
+    present = {
+        path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()
+    }
     outputs = []
     for path in sorted({*recorded, *present}):
         outputs.append(_judge_output(study, experiment, again, path, recorded, present, metrics_fine))
@@ -217,9 +229,13 @@ def _judge_output(
 ) -> Finding:
     subject = f"{experiment.result}/{path}"
     if path not in present:
-        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it")
+        return Finding(
+            area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it"
+        )
     if path not in recorded:
-        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it")
+        return Finding(
+            area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it"
+        )
     now = hashing.hash_file(again.result / path, md5=False)
     if f"sha256:{now.sha256}" == recorded[path]:
         return Finding(area=AREA, subject=subject, verdict=Verdict.IDENTICAL, detail=f"{now.size} bytes")
@@ -227,10 +243,13 @@ def _judge_output(
     if here.is_file() and f"sha256:{hashing.hash_file(here, md5=False).sha256}" == recorded[path]:
         mine = content.content_digest(path, here.read_bytes())
         if mine is not None and mine == content.content_digest(path, (again.result / path).read_bytes()):
-            return Finding(area=AREA, subject=subject, verdict=Verdict.EQUAL, detail="same content, other bytes")
+            return Finding(
+                area=AREA, subject=subject, verdict=Verdict.EQUAL, detail="same content, other bytes"
+            )
     declared = [name for name, metric in experiment.declaration.metrics.items() if metric.file == path]
     if declared and all(
-        metrics_fine.get(f"{experiment.name}: {name}") in (Verdict.IDENTICAL, Verdict.WITHIN) for name in declared
+        metrics_fine.get(f"{experiment.name}: {name}") in (Verdict.IDENTICAL, Verdict.WITHIN)
+        for name in declared
     ):
         detail = f"its metrics lie within their tolerances: {', '.join(declared)}"
         return Finding(area=AREA, subject=subject, verdict=Verdict.WITHIN, detail=detail)
@@ -251,7 +270,14 @@ def verify_replay(
         with replayed(study, experiment, record, runner=runner, environment=environment) as again:
             return judge(study, experiment, record, again)
     except Lacking as error:
-        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.UNKNOWN, detail=f"not replayed: {error.message}"),)
+        return (
+            Finding(
+                area=AREA,
+                subject=experiment.name,
+                verdict=Verdict.UNKNOWN,
+                detail=f"not replayed: {error.message}",
+            ),
+        )
     except ReplayFailed as error:
         return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.DIFFERENT, detail=error.message),)
     except ResearchError as error:

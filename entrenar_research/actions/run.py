@@ -52,7 +52,9 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
     drift = DvcFiles(study.root).drift(experiment) if DvcFiles(study.root).present() else ()
     reasons = _reasons(study, experiment, previous, drafted, hasher, options)
     hasher.save()
-    ran = Ran(record=drafted, previous=previous, reasons=reasons, set=changes, drift=drift, recovered=recovered)
+    ran = Ran(
+        record=drafted, previous=previous, reasons=reasons, set=changes, drift=drift, recovered=recovered
+    )
     if not reasons and previous is not None:
         _refresh_lock(study, experiment, options)
         return msgspec.structs.replace(ran, record=previous)

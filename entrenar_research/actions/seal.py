@@ -60,7 +60,9 @@ def seal_experiment(study: StudyFiles, git: Git, name: str, message: str, key: P
     conclusion.recover(study)
     record = RunFiles(study.root).latest(name)
     if record is None:
-        raise UsageError(f"{name} has no completed run to seal", hint=f"run it with `entrenar-research run {name}`")
+        raise UsageError(
+            f"{name} has no completed run to seal", hint=f"run it with `entrenar-research run {name}`"
+        )
     _refuse_stale(study, experiment, record)
     paths = [*_experiment_paths(study, experiment), f"runs/{record.id}"]
     paths += [f"runs/{run.id}" for run in RunFiles(study.root).records(name)]
@@ -106,7 +108,11 @@ def _experiment_paths(study: StudyFiles, experiment: Experiment) -> list[str]:
     pointers = DvcFiles(study.root).pointers()
     declaration = experiment.declaration
     paths = [experiment.file, f"{experiment.directory}/.gitignore"]
-    for path in (*declaration.code, *declaration.inputs, *((declaration.params,) if declaration.params else ())):
+    for path in (
+        *declaration.code,
+        *declaration.inputs,
+        *((declaration.params,) if declaration.params else ()),
+    ):
         pointer = pointers.get(path)
         if pointer is not None:
             parent = Path(path).parent.as_posix()

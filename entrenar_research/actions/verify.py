@@ -97,14 +97,18 @@ def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
             git = Git(root, git_dir=clone_history(root / HISTORY, history).git_dir)
         except ResearchError as error:
             findings.append(
-                Finding(area=verify_history.HISTORY, subject=HISTORY, verdict=Verdict.BROKEN, detail=error.message)
+                Finding(
+                    area=verify_history.HISTORY, subject=HISTORY, verdict=Verdict.BROKEN, detail=error.message
+                )
             )
     findings += _integrity(study, git, means, beside=_BESIDE)
     findings += _replay(study, means)
     return findings
 
 
-def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()) -> list[Finding]:
+def _integrity(
+    study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()
+) -> list[Finding]:
     findings = [
         *verify_files.check_data(study, progress=means.progress),
         *verify_files.check_evidence(study),
@@ -126,7 +130,11 @@ def _replay(study: StudyFiles, means: Means) -> list[Finding]:
     if not latest:
         return []
     if not means.replay or not means.consent():
-        detail = "not replayed: it was not asked for (--no-replay)" if not means.replay else "not replayed: no consent"
+        detail = (
+            "not replayed: it was not asked for (--no-replay)"
+            if not means.replay
+            else "not replayed: no consent"
+        )
         return [Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
     findings: list[Finding] = []
     for index, (name, record) in enumerate(latest.items()):
@@ -134,7 +142,9 @@ def _replay(study: StudyFiles, means: Means) -> list[Finding]:
         try:
             experiment = study.experiment(name)
         except ResearchError as error:
-            findings.append(Finding(area=replay.AREA, subject=name, verdict=Verdict.BROKEN, detail=error.message))
+            findings.append(
+                Finding(area=replay.AREA, subject=name, verdict=Verdict.BROKEN, detail=error.message)
+            )
             continue
         findings += replay.verify_replay(
             study, experiment, record, runner=means.runner, environment=means.environment

@@ -60,7 +60,9 @@ def check_data(study: StudyFiles, *, progress: Progress) -> tuple[Finding, ...]:
             findings.append(Finding(area=DATA, subject=name, verdict=Verdict.IDENTICAL, detail=detail))
     for name in study.experiment_names():
         if name not in latest:
-            findings.append(Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run"))
+            findings.append(
+                Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run")
+            )
     findings += _check_dvc(study, latest)
     return tuple(findings)
 
@@ -76,7 +78,9 @@ def _expectations(
                 manifest = runs.manifest(record.id, name)
             except ResearchError as error:
                 subject = f"runs/{record.id}/{name}"
-                findings.append(Finding(area=EVIDENCE, subject=subject, verdict=Verdict.BROKEN, detail=error.message))
+                findings.append(
+                    Finding(area=EVIDENCE, subject=subject, verdict=Verdict.BROKEN, detail=error.message)
+                )
                 continue
             for path, digest in manifest.items():
                 claim = Expected(digest=digest, role=role, run=record.id)
@@ -102,7 +106,10 @@ def _unlisted(
     """Files in results, and in input directories, that no record lists."""
     findings = []
     for name, record in latest.items():
-        places = [f"experiments/{name}/result", *(item.path for item in record.inputs if item.files is not None)]
+        places = [
+            f"experiments/{name}/result",
+            *(item.path for item in record.inputs if item.files is not None),
+        ]
         for place in places:
             if not (study.root / place).is_dir():
                 continue
@@ -166,7 +173,9 @@ def _check_entry(
 ) -> list[Finding]:
     """One stage of `dvc.lock`: digests by the records, command and parameters by the run."""
     if not isinstance(entry, dict):
-        return [Finding(area=DATA, subject=LOCK, verdict=Verdict.BROKEN, detail=f"stage {name} is no mapping")]
+        return [
+            Finding(area=DATA, subject=LOCK, verdict=Verdict.BROKEN, detail=f"stage {name} is no mapping")
+        ]
     findings = []
     for item in [*(entry.get("deps") or []), *(entry.get("outs") or [])]:
         said: dict[str, Any] = {key: item[key] for key in ("md5", "size", "nfiles") if key in item}
@@ -225,10 +234,14 @@ def check_declarations(study: StudyFiles) -> tuple[Finding, ...]:
             drift = dvc_files.drift(study.experiment(name)) if dvc_files.present() else ()
         except ResearchError as error:
             subject = f"experiments/{name}/experiment.yaml"
-            findings.append(Finding(area=DECLARED, subject=subject, verdict=Verdict.BROKEN, detail=error.message))
+            findings.append(
+                Finding(area=DECLARED, subject=subject, verdict=Verdict.BROKEN, detail=error.message)
+            )
             continue
         for words in drift:
-            findings.append(Finding(area=DECLARED, subject="dvc.yaml", verdict=Verdict.DIFFERENT, detail=words))
+            findings.append(
+                Finding(area=DECLARED, subject="dvc.yaml", verdict=Verdict.DIFFERENT, detail=words)
+            )
     return tuple(findings)
 
 

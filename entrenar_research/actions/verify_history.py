@@ -35,13 +35,17 @@ def check_tree(study: StudyFiles, git: Git, *, beside: Iterable[str] = ()) -> tu
     findings = []
     present = [entry for entry in entries if os.path.lexists(study.root / entry.path)]
     regular = [entry for entry in present if entry.mode != "120000" and (study.root / entry.path).is_file()]
-    now = dict(zip((entry.path for entry in regular), git.blobs([entry.path for entry in regular]), strict=True))
+    now = dict(
+        zip((entry.path for entry in regular), git.blobs([entry.path for entry in regular]), strict=True)
+    )
     for entry in entries:
         problem = _against_commit(study.root, entry.path, entry.mode, entry.blob, now.get(entry.path))
         if problem is not None:
             verdict, detail = problem
             findings.append(
-                Finding(area=HISTORY, subject=entry.path, verdict=verdict, detail=f"{detail} (commit {head[:10]})")
+                Finding(
+                    area=HISTORY, subject=entry.path, verdict=verdict, detail=f"{detail} (commit {head[:10]})"
+                )
             )
     if not findings:
         detail = f"{len(entries)} files as in commit {head[:10]}"
@@ -49,7 +53,9 @@ def check_tree(study: StudyFiles, git: Git, *, beside: Iterable[str] = ()) -> tu
     return (*findings, *_uncommitted(study, git, {entry.path for entry in entries}, set(beside)))
 
 
-def _against_commit(root: Path, path: str, mode: str, blob: str, now: str | None) -> tuple[Verdict, str] | None:
+def _against_commit(
+    root: Path, path: str, mode: str, blob: str, now: str | None
+) -> tuple[Verdict, str] | None:
     if not os.path.lexists(root / path):
         return Verdict.BROKEN, "missing; it is committed"
     if mode == "120000" and (root / path).is_symlink():
@@ -115,7 +121,12 @@ def check_tags(
     for name in latest:
         if name not in sealed:
             findings.append(
-                Finding(area=SIGNATURES, subject=name, verdict=Verdict.UNKNOWN, detail="not sealed: nobody vouches for it")
+                Finding(
+                    area=SIGNATURES,
+                    subject=name,
+                    verdict=Verdict.UNKNOWN,
+                    detail="not sealed: nobody vouches for it",
+                )
             )
     return tuple(findings)
 
@@ -160,7 +171,9 @@ def _check_statements(git: Git, known: Mapping[str, str], latest: Mapping[str, R
         elif (stated.get("recipe"), stated.get("result")) != (record.recipe, record.result):
             subject = f"runs/{record.id}/run.yaml"
             detail = f"its recipe or result digest is not the one that {newest} seals"
-            findings.append(Finding(area=SIGNATURES, subject=subject, verdict=Verdict.DIFFERENT, detail=detail))
+            findings.append(
+                Finding(area=SIGNATURES, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
+            )
     return findings
 
 

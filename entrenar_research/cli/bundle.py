@@ -15,8 +15,12 @@ from entrenar_research.workspace import Workspace
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bundle`."""
-    parser.add_argument("--format", default="ro-crate", choices=registry.names("bundles"), help="default: ro-crate")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="for example study.crate.zip")
+    parser.add_argument(
+        "--format", default="ro-crate", choices=registry.names("bundles"), help="default: ro-crate"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="for example study.crate.zip"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:

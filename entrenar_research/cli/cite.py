@@ -17,7 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="cff", choices=registry.names("citations"), help="default: cff")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to FILE")
-    place.add_argument("--write", action="store_true", help="write it to its usual file in the study (CITATION.cff ...)")
+    place.add_argument(
+        "--write", action="store_true", help="write it to its usual file in the study (CITATION.cff ...)"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = verbs.add_parser("add", help="declare an experiment from one observed run of its command")
     add.add_argument("name", metavar="NAME")
     add.add_argument("--yes", action="store_true", help="write it without asking")
-    add.add_argument("--dry-run", action="store_true", help="run the command, show the declaration, leave nothing behind")
+    add.add_argument(
+        "--dry-run", action="store_true", help="run the command, show the declaration, leave nothing behind"
+    )
     add.add_argument("--no-infer", action="store_true", help="declare the bare command without running it")
     add.add_argument("--quiet", action="store_true", help="do not show what the command prints")
     add.set_defaults(words=[])
@@ -47,7 +49,8 @@ def _add(args: argparse.Namespace, here: Workspace) -> int:
     words = args.words
     if not words:
         raise UsageError(
-            "the command is missing", hint=f"entrenar-research experiment add {args.name} -- python train.py --lr 0.1"
+            "the command is missing",
+            hint=f"entrenar-research experiment add {args.name} -- python train.py --lr 0.1",
         )
     screen = Screen()
     if args.no_infer:
@@ -56,7 +59,10 @@ def _add(args: argparse.Namespace, here: Workspace) -> int:
         if args.dry_run or not _agreed(args):
             return _left(screen)
         action.write(here.files, proposal)
-        screen.line(f"declared {args.name}; complete experiments/{args.name}/experiment.yaml, then `experiment sync`", "good")
+        screen.line(
+            f"declared {args.name}; complete experiments/{args.name}/experiment.yaml, then `experiment sync`",
+            "good",
+        )
         return 0
     means = here.means(screen.line)
     with action.observed(here.files, args.name, words, means, echo=not args.quiet) as found:
@@ -72,7 +78,9 @@ def _agreed(args: argparse.Namespace) -> bool:
     if args.yes:
         return True
     if not asking.interactive():
-        raise UsageError("there is nobody to confirm this", hint="give --yes to write it, or --dry-run to look only")
+        raise UsageError(
+            "there is nobody to confirm this", hint="give --yes to write it, or --dry-run to look only"
+        )
     return asking.confirm("Write this?")
 
 
@@ -104,7 +112,9 @@ def _list(args: argparse.Namespace, here: Workspace) -> int:
     elif not experiments:
         screen.line("no experiments yet: `entrenar-research experiment add NAME -- COMMAND` declares one")
     else:
-        rows = [[item.name, item.declaration.trace, item.declaration.description or ""] for item in experiments]
+        rows = [
+            [item.name, item.declaration.trace, item.declaration.description or ""] for item in experiments
+        ]
         screen.table(["experiment", "trace", "description"], rows)
     return 0
 

@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("run", metavar="RUN", help="a run, or an experiment (its last good run)")
     promote.add_argument("--as", dest="name", required=True, metavar="NAME")
     promote.add_argument("--replace", action="store_true", help="replace the golden trace of that name")
-    check = verbs.add_parser("check", help="trace the experiment anew and compare; exit 1 at the first divergence")
+    check = verbs.add_parser(
+        "check", help="trace the experiment anew and compare; exit 1 at the first divergence"
+    )
     check.add_argument("name", nargs="?", metavar="NAME", help="default: all of them")
     check.add_argument("--run", metavar="RUN", help="compare a recorded run instead of a fresh one")
     listing = verbs.add_parser("list", help="the golden traces")
@@ -63,7 +65,10 @@ def _check(args: argparse.Namespace, here: Workspace) -> int:
     else:
         for item in checked:
             same = item.comparison.same
-            screen.line(f"{item.name}: {'same as' if same else 'differs from'} {item.against}", "good" if same else "bad")
+            screen.line(
+                f"{item.name}: {'same as' if same else 'differs from'} {item.against}",
+                "good" if same else "bad",
+            )
             screen.line("".join(f"  {line}\n" for line in item.words.splitlines()).rstrip("\n"))
     return EXIT_DONE if all(item.comparison.same for item in checked) else EXIT_WANTING
 
@@ -89,6 +94,8 @@ def _list(args: argparse.Namespace, here: Workspace) -> int:
     elif not records:
         screen.line("no golden traces yet: `entrenar-research golden promote RUN --as NAME` makes one")
     else:
-        rows = [[item.name, item.experiment, str(item.total), item.run, item.trace_id[:19]] for item in records]
+        rows = [
+            [item.name, item.experiment, str(item.total), item.run, item.trace_id[:19]] for item in records
+        ]
         screen.table(["name", "experiment", "calls", "run", "trace"], rows, right=(2,))
     return EXIT_DONE

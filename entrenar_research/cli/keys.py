@@ -63,13 +63,22 @@ def _show(args: argparse.Namespace, here: Workspace | None) -> int:
     listed = here is not None and action.is_listed(here.files, public)
     screen = Screen()
     if args.format == "json":
-        shown = {"path": str(path), "source": source, "fingerprint": public.fingerprint, "public": public.line}
+        shown = {
+            "path": str(path),
+            "source": source,
+            "fingerprint": public.fingerprint,
+            "public": public.line,
+        }
         screen.line(msgspec.json.encode({**shown, "listed": listed}).decode())
         return 0
     screen.line(f"{path}  ({source})")
     screen.line(public.fingerprint)
     screen.line(public.line)
     if here is not None:
-        words = "the study accepts it" if listed else "the study does not list it: `entrenar-research keys new` does"
+        words = (
+            "the study accepts it"
+            if listed
+            else "the study does not list it: `entrenar-research keys new` does"
+        )
         screen.line(words, "good" if listed else "doubt")
     return 0

@@ -26,10 +26,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `run`."""
     parser.add_argument("name", metavar="NAME", help="the experiment")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a parameter in the params file first"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a parameter in the params file first",
     )
     parser.add_argument("--force", action="store_true", help="run although nothing changed")
-    parser.add_argument("--strict", action="store_true", help="fail if it reads what is undeclared, or uses the network")
+    parser.add_argument(
+        "--strict", action="store_true", help="fail if it reads what is undeclared, or uses the network"
+    )
     parser.add_argument("--fix", action="store_true", help="declare what it was seen to read")
     parser.add_argument("--trace", choices=("none", "observe", "full"), help="instead of the declared level")
     parser.add_argument("--quiet", action="store_true", help="do not show what the command prints")

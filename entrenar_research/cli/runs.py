@@ -21,7 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.add_argument("run", metavar="RUN")
     compare = verbs.add_parser("compare", help="two runs: what differs in their recipes and metrics")
     compare.add_argument("one", metavar="A")
-    compare.add_argument("other", metavar="B", nargs="?", help="default: A is compared with the good run before it")
+    compare.add_argument(
+        "other", metavar="B", nargs="?", help="default: A is compared with the good run before it"
+    )
     for verb in (listing, show, compare):
         verb.add_argument("--format", choices=("text", "json"), default="text")
 

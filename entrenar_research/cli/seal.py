@@ -36,7 +36,10 @@ def execute(args: argparse.Namespace) -> int:
     act = action.seal_experiment if args.kind == "experiment" else action.seal_golden
     sealed = act(here.files, here.git, args.name, args.message, path)
     screen = Screen()
-    screen.line(f"{sealed.tag} (commit {sealed.commit[:10]}) signed by {sealed.signer} with {sealed.fingerprint}", "good")
+    screen.line(
+        f"{sealed.tag} (commit {sealed.commit[:10]}) signed by {sealed.signer} with {sealed.fingerprint}",
+        "good",
+    )
     if sealed.left_out:
         shown = ", ".join(sealed.left_out[:3])
         more = f" and {len(sealed.left_out) - 3} more" if len(sealed.left_out) > 3 else ""

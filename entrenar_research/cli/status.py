@@ -45,8 +45,14 @@ def execute(args: argparse.Namespace) -> int:
     if found.golden:
         screen.line(f"golden traces: {', '.join(found.golden)}")
     if found.changed or found.untracked:
-        screen.line(f"{len(found.changed)} committed files changed, {found.untracked} files in no commit", "doubt")
+        screen.line(
+            f"{len(found.changed)} committed files changed, {found.untracked} files in no commit", "doubt"
+        )
     if found.unfinished:
-        screen.line(f"{found.unfinished} runs are going on or were cut off; the next `run` tidies up", "doubt")
-    screen.line("a quick look by size and time of files; `entrenar-research verify` reads everything", "quiet")
+        screen.line(
+            f"{found.unfinished} runs are going on or were cut off; the next `run` tidies up", "doubt"
+        )
+    screen.line(
+        "a quick look by size and time of files; `entrenar-research verify` reads everything", "quiet"
+    )
     return 0

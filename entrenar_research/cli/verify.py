@@ -26,11 +26,17 @@ from entrenar_research.views.terminal.screen import Screen
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `verify`."""
-    parser.add_argument("target", nargs="?", metavar="STUDY|BUNDLE", help="a study, or a .crate.zip (default: this study)")
+    parser.add_argument(
+        "target", nargs="?", metavar="STUDY|BUNDLE", help="a study, or a .crate.zip (default: this study)"
+    )
     parser.add_argument("--no-replay", action="store_true", help="check digests and signatures only")
     parser.add_argument("--replay", action="store_true", help="agree to run the code of a bundle")
-    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="trust these signers, not the study's own list")
-    parser.add_argument("--all", action="store_true", help="list every finding, not a summary of the good ones")
+    parser.add_argument(
+        "--allowed-signers", type=Path, metavar="FILE", help="trust these signers, not the study's own list"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="list every finding, not a summary of the good ones"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 

@@ -25,7 +25,15 @@ def content_digest(name: str, data: bytes) -> str | None:
         return None
     try:
         return digests.sha256(digests.canonical_json(reader(data)))
-    except (ValueError, KeyError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, NotImplementedError, OSError):
+    except (
+        ValueError,
+        KeyError,
+        UnicodeDecodeError,
+        csv.Error,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        OSError,
+    ):
         return None
 
 

@@ -49,7 +49,9 @@ def parse_manifest(text: str, name: str) -> dict[str, str]:
         escaped = line.startswith("\\")
         digest, _, path = line.removeprefix("\\").partition("  ")
         if len(digest) != 64 or set(digest) - set("0123456789abcdef") or not path or path in found:
-            raise IntegrityError(f"{name}, line {number}: expected `<64 hex digits>  <path>`, found {line[:80]!r}")
+            raise IntegrityError(
+                f"{name}, line {number}: expected `<64 hex digits>  <path>`, found {line[:80]!r}"
+            )
         if escaped:
             path = path.replace("\\n", "\n").replace("\\\\", "\\")
         found[path] = "sha256:" + digest

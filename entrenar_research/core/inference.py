@@ -19,7 +19,21 @@ from entrenar_research.models.experiment import Collected, Declaration, Metric, 
 _FLAG = re.compile(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _INTEGER = re.compile(r"[-+]?\d+")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-_HIGHER = ("accuracy", "acc", "auc", "auroc", "f1", "precision", "recall", "score", "r2", "bleu", "iou", "dice", "map")
+_HIGHER = (
+    "accuracy",
+    "acc",
+    "auc",
+    "auroc",
+    "f1",
+    "precision",
+    "recall",
+    "score",
+    "r2",
+    "bleu",
+    "iou",
+    "dice",
+    "map",
+)
 _LOWER = ("loss", "error", "err", "mse", "rmse", "mae", "perplexity", "nll", "wer", "cer")
 _ABSCISSAE = ("epoch", "step", "iteration", "iter", "batch", "time")
 
@@ -121,7 +135,14 @@ def _parameters(words: list[str], paths: set[str]) -> tuple[list[str], dict[str,
 
 def _plain(text: str, paths: set[str]) -> bool:
     """Whether a word is a value: not a flag, not a path, not a placeholder."""
-    if not text or "${" in text or "/" in text or text in paths or "." in text and not _NUMBER.fullmatch(text):
+    if (
+        not text
+        or "${" in text
+        or "/" in text
+        or text in paths
+        or ("." in text
+        and not _NUMBER.fullmatch(text))
+    ):
         return False
     return _FLAG.fullmatch(text) is None
 
@@ -168,12 +189,18 @@ def _plots(seen: Mapping[str, bytes]) -> tuple[Plot, ...]:
         if not path.endswith((".csv", ".tsv")):
             continue
         try:
-            rows = list(csv.reader(io.StringIO(data.decode("utf-8")), delimiter="\t" if path.endswith("tsv") else ","))
+            rows = list(
+                csv.reader(io.StringIO(data.decode("utf-8")), delimiter="\t" if path.endswith("tsv") else ",")
+            )
         except (UnicodeDecodeError, csv.Error):
             continue
         if len(rows) < 3 or any(_NUMBER.fullmatch(cell) for cell in rows[0]):
             continue
-        numeric = [name for index, name in enumerate(rows[0]) if index < len(rows[1]) and _NUMBER.fullmatch(rows[1][index])]
+        numeric = [
+            name
+            for index, name in enumerate(rows[0])
+            if index < len(rows[1]) and _NUMBER.fullmatch(rows[1][index])
+        ]
         x = next((name for name in numeric if name.lower() in _ABSCISSAE), None)
         y = tuple(name for name in numeric if name != x)
         if y:

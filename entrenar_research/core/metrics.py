@@ -24,8 +24,14 @@ def pick(document: Any, key: str, shown: str) -> float:
         for step in key.split("."):
             walked.append(step)
             if not isinstance(value, dict) or step not in value:
-                known = ", ".join(sorted(map(str, value))[:8]) if isinstance(value, dict) else type(value).__name__
-                raise InvalidFileError(f"{shown}: the metric `{key}` is missing: no `{'.'.join(walked)}` (there is: {known})")
+                known = (
+                    ", ".join(sorted(map(str, value))[:8])
+                    if isinstance(value, dict)
+                    else type(value).__name__
+                )
+                raise InvalidFileError(
+                    f"{shown}: the metric `{key}` is missing: no `{'.'.join(walked)}` (there is: {known})"
+                )
             value = value[step]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidFileError(f"{shown}: the metric `{key}` is {value!r}, expected a number")

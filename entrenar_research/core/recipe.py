@@ -114,7 +114,9 @@ def dotted(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, shorten: bool = False) -> list[str]:
+def _changes(
+    what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, shorten: bool = False
+) -> list[str]:
     words = []
     for key in sorted({*old, *new}):
         if old.get(key) == new.get(key) and (key in old) == (key in new):

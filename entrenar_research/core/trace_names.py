@@ -18,7 +18,11 @@ _SYSTEM: Final = re.compile(r"/(?:(?:usr|lib|lib64|lib32|bin|sbin|etc|proc|sys|d
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - nothing is created there, names there are all private ones
 _TEMPORARY: Final = re.compile(r"/(?:var/)?tmp(?=/|$)")
 _ELSEWHERE: Final = "$ELSEWHERE"
-_HOME: Final = re.compile(r"/(?:root|home/[^/\s:=,;]+)(?=[/\s:=,;]|$)")
+# Where a path begins and ends in a word of a command line: `--in=/a:/b`.
+_BEFORE: Final = r"(?<![^\s:=,;\"'(\[])"
+_AFTER: Final = r"(?=[/\s:=,;\"')\]]|$)"
+_ABSOLUTE: Final = re.compile(_BEFORE + r"/(?!/)[^\s:=,;\"')\]]*")
+_HOME: Final = re.compile(r"/(?:root|home/[^/]+)(?=/|$)")
 _PROCESS: Final = re.compile(r"/proc/\d+(?=/|$)")
 _TASK: Final = re.compile(r"/task/\d+(?=/|$)")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -46,7 +50,7 @@ class Names:
     def __init__(self, trace: Trace, processes: Processes, replacements: Mapping[str, str]) -> None:
         longest_first = sorted(replacements.items(), key=lambda item: (-len(item[0]), item))
         self._given = [
-            (path.rstrip("/"), name, re.compile(rf"{re.escape(path.rstrip('/'))}(?=[/\s:=,;\"']|$)"))
+            (path.rstrip("/"), name, re.compile(rf"{_BEFORE}{re.escape(path.rstrip('/'))}{_AFTER}"))
             for path, name in longest_first
             if path.rstrip("/")
         ]
@@ -76,12 +80,10 @@ class Names:
         return self.path(self._alias.get(behind, behind))
 
     def text(self, text: str) -> str:
-        """A word of a command line, with the given directories, homes and unstable names replaced in it."""
-        if text.startswith("/"):
-            return self.path(text)
+        """A word of a command line, with every absolute path and unstable name in it replaced."""
         for _, name, found in self._given:
             text = found.sub(name.replace("\\", r"\\"), text)
-        return self._plain(_HOME.sub("$HOME", text))
+        return self._plain(_ABSOLUTE.sub(lambda found: self.path(found[0]), text))
 
     def endpoint(self, address: str) -> str:
         """An address and port; a port that the kernel picks from its own range has no number."""
@@ -98,8 +100,8 @@ class Names:
         return name in _STREAMS or name in ("[pipe]", "[socket]")
 
     def is_code(self, name: str) -> bool:
-        """Whether a name is a library or a Python module."""
-        return _CODE.fullmatch(name) is not None
+        """Whether a name is a library or a Python module, as source or as byte code."""
+        return _CODE.fullmatch(name) is not None or "/__pycache__/" in name
 
     def source_of(self, name: str) -> str | None:
         """The Python source that a file of byte code stands for, or None."""

@@ -14,7 +14,7 @@ from entrenar_research.models.trace import Trace
 _HEADER: Final = "% time     seconds  usecs/call     calls    errors syscall"
 _RULE: Final = "------ ----------- ----------- --------- --------- "
 _NAME_WIDTH: Final = 16
-_ROW: Final = re.compile(r" *(\d+\.\d\d) +(\d+)\.(\d{6}) +(\d+) +(\d+)(?: +(\d+))? (\w+)")
+_ROW: Final = re.compile(r" *(\d+\.\d\d) +(\d+)\.(\d{6}) +(\d+) +(\d+)(?: +(\d+))? +([A-Za-z_]\w*)")
 
 
 class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):

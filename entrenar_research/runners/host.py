@@ -18,7 +18,12 @@ class Host:
             UsageError: if the program cannot be started.
         """
         outcome = execution.execute(
-            job.argv, cwd=job.directory, env=job.environment, stdout=job.stdout, stderr=job.stderr, echo=job.echo
+            job.argv,
+            cwd=job.directory,
+            env=job.environment,
+            stdout=job.stdout,
+            stderr=job.stderr,
+            echo=job.echo,
         )
         return Ended(
             exit_status=outcome.exit_status,

@@ -24,7 +24,9 @@ class Ed25519:
             MissingToolError: if ssh-keygen is absent.
         """
         if private.exists():
-            raise UsageError(f"{private}: there is a key already", hint="show it with `entrenar-research keys show`")
+            raise UsageError(
+                f"{private}: there is a key already", hint="show it with `entrenar-research keys show`"
+            )
         with files.refusals("cannot make the key"):
             private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         ssh_keygen.generate(private, comment=comment, passphrase=passphrase)
@@ -48,7 +50,9 @@ class Ed25519:
             )
         line = ssh_keygen.public_line(private)
         return PublicKey(
-            line=line, fingerprint=ssh_keygen.fingerprint(line), comment=line.split(" ", 2)[2] if line.count(" ") > 1 else ""
+            line=line,
+            fingerprint=ssh_keygen.fingerprint(line),
+            comment=line.split(" ", 2)[2] if line.count(" ") > 1 else "",
         )
 
 

@@ -24,7 +24,7 @@ from entrenar_research.errors import IntegrityError, StorageError
 from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import files, hashing, zip_survey
 from entrenar_research.store.meter import Progress
-from entrenar_research.store.zip_reading import STRUCTURE, Archive, Member, walk
+from entrenar_research.store.zip_reading import STRUCTURE, Archive, Member, laid_out_here, walk
 from entrenar_research.store.zip_unpacking import Unpacking
 
 _AREA = "bundle"
@@ -46,7 +46,7 @@ class _Opened(msgspec.Struct, frozen=True):
             return False
         expected = canonical_zip.archive_size((member.name, member.size) for member in self.members)
         if archive.size == expected:
-            return True
+            return laid_out_here(archive, self.members)
         try:
             archive.claims()
         except zip_directory.DirectoryError:

@@ -49,7 +49,9 @@ def stage(experiment: Experiment) -> dict[str, Any]:
 
 def metric_files(experiment: Experiment) -> list[str]:
     """The files of an experiment's metrics, as `dvc metrics` wants them."""
-    return sorted({f"{experiment.result}/{metric.file}" for metric in experiment.declaration.metrics.values()})
+    return sorted(
+        {f"{experiment.result}/{metric.file}" for metric in experiment.declaration.metrics.values()}
+    )
 
 
 def plot_entries(experiment: Experiment) -> list[dict[str, Any]]:
@@ -129,10 +131,18 @@ class DvcFiles:
             words.append(f"{STAGES} runs {found.get('cmd')!r}, expected {wanted['cmd']!r}")
         for key, what in (("deps", "dependency"), ("params", "parameter file"), ("outs", "output")):
             listed, declared = _names(found.get(key)), _names(wanted.get(key))
-            words += [f"{STAGES} lists the {what} {name}, {experiment.file} does not" for name in sorted(listed - declared)]
-            words += [f"{experiment.file} declares the {what} {name}, {STAGES} does not list it" for name in sorted(declared - listed)]
+            words += [
+                f"{STAGES} lists the {what} {name}, {experiment.file} does not"
+                for name in sorted(listed - declared)
+            ]
+            words += [
+                f"{experiment.file} declares the {what} {name}, {STAGES} does not list it"
+                for name in sorted(declared - listed)
+            ]
         if not _persists(found, experiment.result):
-            words.append(f"{STAGES} lets DVC delete {experiment.result} before a run: `persist: true` is missing there")
+            words.append(
+                f"{STAGES} lets DVC delete {experiment.result} before a run: `persist: true` is missing there"
+            )
         return tuple(words)
 
     def write_stage(self, experiment: Experiment) -> None:
@@ -165,7 +175,11 @@ class DvcFiles:
             editor, tree = _editable(self.root / name)
             (tree.get("stages") or {}).pop(experiment.name, None)
             for key in ("metrics", "plots") if name == STAGES else ():
-                kept = [item for item in tree.get(key) or [] if not _name(item).startswith(f"{experiment.result}/")]
+                kept = [
+                    item
+                    for item in tree.get(key) or []
+                    if not _name(item).startswith(f"{experiment.result}/")
+                ]
                 if key in tree:
                     tree[key] = kept
                 if not kept:
@@ -262,7 +276,9 @@ class DvcFiles:
                     base = Path(relative).parent / (value.get("wdir") or ".")
                     found[os.path.normpath(base / out["path"])] = {**out, "pointer": relative}
             except (KeyError, TypeError, AttributeError) as error:
-                raise InvalidFileError(f"{relative}: expected `outs` with `path` and `md5` as DVC writes them") from error
+                raise InvalidFileError(
+                    f"{relative}: expected `outs` with `path` and `md5` as DVC writes them"
+                ) from error
         return found
 
 

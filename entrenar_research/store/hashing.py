@@ -125,7 +125,9 @@ def walk(root: Path, relative: str) -> Iterator[str]:
                 elif entry.is_file():
                     found.append(path)
                 else:
-                    raise UsageError(f"{path}: expected a file or directory, found a device, socket or dangling link")
+                    raise UsageError(
+                        f"{path}: expected a file or directory, found a device, socket or dangling link"
+                    )
     yield from sorted(found)
 
 
@@ -143,7 +145,9 @@ class Hasher:
         self._dirty = False
         if cache is not None:
             try:
-                self._known = msgspec.json.decode(cache.read_bytes(), type=dict[str, tuple[int, int, int, str, str]])
+                self._known = msgspec.json.decode(
+                    cache.read_bytes(), type=dict[str, tuple[int, int, int, str, str]]
+                )
             except (OSError, msgspec.DecodeError):
                 self._known = {}
 

@@ -47,7 +47,9 @@ class RunFiles:
         """
         path = self.directory(run_id) / RECORD
         if not path.is_file():
-            raise suggest.unknown("run", run_id, self.ids(), remedy="make one with `entrenar-research run NAME`")
+            raise suggest.unknown(
+                "run", run_id, self.ids(), remedy="make one with `entrenar-research run NAME`"
+            )
         shown = f"runs/{run_id}/{RECORD}"
         return Document(files.read_text(path, shown=shown), shown).convert(RunRecord)
 
@@ -66,7 +68,9 @@ class RunFiles:
         if len(fitting) == 1:
             return self.load(fitting[0])
         if fitting:
-            raise UsageError(f"{text!r} fits {len(fitting)} runs", hint=f"give more of the id: {', '.join(fitting[:5])}")
+            raise UsageError(
+                f"{text!r} fits {len(fitting)} runs", hint=f"give more of the id: {', '.join(fitting[:5])}"
+            )
         raise suggest.unknown("run", text, self.ids(), remedy="make one with `entrenar-research run NAME`")
 
     def records(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
@@ -104,9 +108,13 @@ class RunFiles:
         first = self.resolve(one)
         if other is not None:
             return first, self.resolve(other)
-        earlier = [run for run in self.records(first.experiment) if run.status == "completed" and run.id < first.id]
+        earlier = [
+            run for run in self.records(first.experiment) if run.status == "completed" and run.id < first.id
+        ]
         if not earlier:
-            raise UsageError(f"{first.id} is the first completed run of {first.experiment}: there is none to compare with")
+            raise UsageError(
+                f"{first.id} is the first completed run of {first.experiment}: there is none to compare with"
+            )
         return earlier[-1], first
 
     def open(self, record: RunRecord) -> Path:

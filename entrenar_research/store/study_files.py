@@ -94,7 +94,10 @@ class StudyFiles:
         relative = f"experiments/{name}/experiment.yaml"
         if not _NAME.fullmatch(name) or not (self.root / relative).is_file():
             raise suggest.unknown(
-                "experiment", name, self.experiment_names(), remedy="declare one with `experiment add NAME -- COMMAND`"
+                "experiment",
+                name,
+                self.experiment_names(),
+                remedy="declare one with `experiment add NAME -- COMMAND`",
             )
         document = Document(files.read_text(self.root / relative, shown=relative), relative)
         declaration = document.convert(Declaration)
@@ -121,7 +124,11 @@ class StudyFiles:
                 _inside(item.source, document, ["outputs", index])
         outputs = set(declaration.output_paths)
         for name, metric in declaration.metrics.items():
-            if outputs and metric.file not in outputs and not any(metric.file.startswith(f"{o}/") for o in outputs):
+            if (
+                outputs
+                and metric.file not in outputs
+                and not any(metric.file.startswith(f"{o}/") for o in outputs)
+            ):
                 raise InvalidFileError(
                     f"{document.name}, line {document.line(['metrics', name])}: the metric `{name}` is read from "
                     f"{metric.file!r}, which is not among the outputs ({', '.join(sorted(outputs))})"
@@ -165,7 +172,19 @@ class StudyFiles:
 def declaration_text(declaration: Declaration) -> str:
     """A declaration as YAML, description first."""
     plain = msgspec.to_builtins(declaration)
-    order = ("description", "command", "params", "seed", "code", "inputs", "outputs", "metrics", "plots", "plan", "trace")
+    order = (
+        "description",
+        "command",
+        "params",
+        "seed",
+        "code",
+        "inputs",
+        "outputs",
+        "metrics",
+        "plots",
+        "plan",
+        "trace",
+    )
     return dump({key: plain[key] for key in order if key in plain})
 
 

@@ -146,7 +146,9 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _hint(hint: Any, step: str | int) -> Any:
     """The type annotation one step further into a record, mapping or list."""
-    for part in typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,):
+    for part in (
+        typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    ):
         origin, arguments = typing.get_origin(part), typing.get_args(part)
         if origin is dict:
             return arguments[1]
@@ -191,7 +193,7 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, int] | N
 def _steps(where: str) -> list[str | int]:
     steps: list[str | int] = []
     for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", where):
-        steps.append(name if name else (int(index) if index.isdigit() else "..."))
+        steps.append(name or (int(index) if index.isdigit() else "..."))
     return steps
 
 
@@ -234,5 +236,7 @@ def dump(value: Any) -> str:
     """Block-style YAML of builtins or a msgspec record, keys in their own order, ending in a newline."""
     plain = msgspec.to_builtins(value)
     return str(
-        yaml.dump(plain, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=4096, default_flow_style=False)
+        yaml.dump(
+            plain, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=4096, default_flow_style=False
+        )
     )

@@ -25,6 +25,7 @@ Sink = Callable[[str], contextlib.AbstractContextManager[Callable[[memoryview], 
 """Opens a place for a member's bytes: `with sink(name) as write`."""
 
 _CHUNK = 1 << 20
+_SAME = 14  # the bytes of a local header before its checksum
 _LARGEST_DIRECTORY = 1 << 28
 
 
@@ -113,6 +114,24 @@ def walk(archive: Archive, members: Sequence[Member], *, sink: Sink | None = Non
         seen.append(_Seen(member, crc, offset))
         offset += canonical_zip.local_header_size(member.name.encode(), member.size) + member.size
     yield from _directory(archive, seen, offset)
+
+
+def laid_out_here(archive: Archive, members: Sequence[Member]) -> bool:
+    """Whether any member has a header as this tool begins it where this tool puts it.
+
+    Another program may reach the same length by chance; its headers then all differ.
+
+    Raises:
+        OSError: if the archive cannot be read.
+    """
+    offset = 0
+    for member in members:
+        name = member.name.encode()
+        head = canonical_zip.local_header(name, member.size, 0)[:_SAME]
+        if archive.read(offset, _SAME) == head:
+            return True
+        offset += canonical_zip.local_header_size(name, member.size) + member.size
+    return False
 
 
 def _member(archive: Archive, member: Member, offset: int, sink: Sink | None) -> tuple[int, Problem | None]:

@@ -131,7 +131,9 @@ def _outcome(waited: tuple[int, float, float, int], seconds: float, interrupted:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
         name = name or f"signal {-code}"
-    usage = Usage(user_seconds=round(waited[1], 6), system_seconds=round(waited[2], 6), peak_memory=waited[3] * 1024)
+    usage = Usage(
+        user_seconds=round(waited[1], 6), system_seconds=round(waited[2], 6), peak_memory=waited[3] * 1024
+    )
     return Outcome(
         exit_status=128 - code if code < 0 else code,
         signal=name,

@@ -33,7 +33,7 @@ Metrics = dict[str, float | str]
 PIXELS, CLASSES, OLD = 64, 10, 5
 LAYERS = ("layer1", "layer2", "layer3")
 HISTORY = ("step", "learning_rate", "loss", "new_task_accuracy")
-HISTORY_EVERY = 10  # steps
+HISTORY_EVERY = 25  # steps
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def train_base(train: Digits, params: Params, rng: np.random.Generator) -> Tenso
     network, old = Network(base, {}, 0), only(train, 0, OLD)
     rates = [params.base_learning_rate] * params.base_steps
     losses = list(learn(network, old, rates, params.base_batch_size, 0, rng))
-    print(f"base     loss {losses[-1]:.4f}  (digits below {OLD})")
+    print(f"base     loss {losses[-1]:.4f}")
     return as_stored(base)
 
 
@@ -263,11 +263,10 @@ def adapt(
         losses.append(loss)
         if step % HISTORY_EVERY == 0:
             recent = sum(losses[-HISTORY_EVERY:]) / HISTORY_EVERY
-            numbers = rates[step - 1], recent, network.accuracy(test)
-            history.append([str(step), *(f"{number:.9f}" for number in numbers)])
+            numbers = f"{recent:.6f}", f"{network.accuracy(test):.6f}"
+            history.append([str(step), f"{rates[step - 1]:.9f}", *numbers])
         if step % each == 0:
-            mean, accuracy = sum(losses[-each:]) / each, network.accuracy(test)
-            print(f"epoch {step // each}  loss {mean:.4f}  test accuracy {accuracy:.4f}")
+            print(f"epoch {step // each}  loss {sum(losses[-each:]) / each:.4f}")
     return history
 
 
@@ -296,8 +295,8 @@ def verify(network: Network, base_sha256: str, images: Array) -> Metrics:
     if not np.array_equal(apart.argmax(axis=1), merged.argmax(axis=1)):
         raise SystemExit("merging the adapters changes what the network reads")
     return {
-        "base_sha256_before": base_sha256,
         "base_sha256_after": sha256,
+        "base_sha256_before": base_sha256,
         "merged_max_abs_difference": float(f"{abs(apart - merged).max():.2e}"),
     }
 

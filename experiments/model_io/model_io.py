@@ -229,10 +229,11 @@ def refuses(path: Path, data: bytes) -> bool:
 
 def examine(model: Model, images: Array, out: Path) -> dict[str, float]:
     """Store the model in each format, by way of a scratch folder, and report."""
+    before, results = set(out.iterdir()), {out / f"model.{kind}" for kind in FORMATS}
+    metrics: dict[str, float] = {}
     scratch = out / "scratch"
     scratch.mkdir(exist_ok=True)
     try:
-        metrics: dict[str, float] = {}
         for kind in FORMATS:
             path = scratch / f"model.{kind}"
             metrics |= round_trip(model, path, images)
@@ -246,7 +247,7 @@ def examine(model: Model, images: Array, out: Path) -> dict[str, float]:
         "round_trips_passed": sum(metrics[f"{f}_round_trip_exact"] for f in FORMATS),
         "truncated_files_accepted": cut.count(False),
         "truncated_files_refused": cut.count(True),
-        "temporary_files_left": len(list(scratch.rglob("*"))),
+        "temporary_files_left": len(set(out.iterdir()) - before - results),
     }
 
 
@@ -269,6 +270,7 @@ def main() -> None:
     except (OSError, ValueError, yaml.YAMLError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
     model = fit(train, params)
+    print(f"trained for {params.steps} steps: accuracy {model.accuracy(test)}")
     metrics = examine(model, test[0], args.out)
     metrics["train_accuracy"] = model.accuracy(train)
     metrics["test_accuracy"] = model.accuracy(test)

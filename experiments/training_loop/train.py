@@ -176,6 +176,8 @@ def learn(net: Tensors, train: Digits, test: Digits, params: Params, rng: np.ran
         row["test_loss"], row["test_accuracy"] = evaluate(net, test)
         row["gradient_norm"] = sum(norms) / len(norms)
         row["clipped_share"] = sum(n > params.clip_norm for n in norms) / len(norms)
+        if not math.isfinite(row["train_loss"]):
+            raise SystemExit(f"epoch {epoch + 1}: training diverged")
         history.append(row)
         print(
             "epoch {epoch:2}  learning rate {learning_rate:.4f}  test loss "

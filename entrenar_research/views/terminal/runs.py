@@ -10,7 +10,13 @@ from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import Observed, RunRecord
 from entrenar_research.views.terminal.screen import Screen, seconds, size
 
-STATUS_STYLES = {"completed": "good", "failed": "bad", "lost": "bad", "cancelled": "doubt", "running": "quiet"}
+STATUS_STYLES = {
+    "completed": "good",
+    "failed": "bad",
+    "lost": "bad",
+    "cancelled": "doubt",
+    "running": "quiet",
+}
 
 
 def number(value: float) -> str:
@@ -28,7 +34,9 @@ def draw_run(screen: Screen, ran: Ran, experiment: Experiment) -> None:
     if not ran.reasons:
         screen.line(f"{record.experiment} is up to date (run {record.id})", "good")
     else:
-        screen.line(f"{record.experiment} completed in {seconds(record.duration or 0)} (run {record.id})", "good")
+        screen.line(
+            f"{record.experiment} completed in {seconds(record.duration or 0)} (run {record.id})", "good"
+        )
     _draw_metrics(screen, ran, experiment)
     if ran.reasons:
         _draw_observed(screen, record)
@@ -37,7 +45,9 @@ def draw_run(screen: Screen, ran: Ran, experiment: Experiment) -> None:
     for words in ran.drift:
         screen.line(f"warning: {words}", "doubt")
     if ran.drift:
-        screen.line(f"hint: `entrenar-research experiment sync {record.experiment}` writes the stage from the declaration")
+        screen.line(
+            f"hint: `entrenar-research experiment sync {record.experiment}` writes the stage from the declaration"
+        )
 
 
 def _draw_metrics(screen: Screen, ran: Ran, experiment: Experiment) -> None:
@@ -50,7 +60,9 @@ def _draw_metrics(screen: Screen, ran: Ran, experiment: Experiment) -> None:
         goal = metric.goal if metric else "none"
         old = previous.metrics.get(name) if previous is not None and ran.reasons else None
         change = "" if old is None else f"{value - old:+.6g}" if value != old else "same"
-        rows.append([name, number(value), "" if old is None else number(old), change, "" if goal == "none" else goal])
+        rows.append(
+            [name, number(value), "" if old is None else number(old), change, "" if goal == "none" else goal]
+        )
         styles.append(_style(value, old, goal))
     screen.table(["metric", "value", "before", "change", "goal"], rows, styles=styles, right=(1, 2, 3))
 
@@ -72,7 +84,10 @@ def _draw_observed(screen: Screen, record: RunRecord) -> None:
     seen = record.observed
     declared = len(record.inputs) + len(record.code)
     if not _offences(seen):
-        screen.line(f"observed {trace.calls} calls: it read what is declared ({declared} paths) and no network", "good")
+        screen.line(
+            f"observed {trace.calls} calls: it read what is declared ({declared} paths) and no network",
+            "good",
+        )
     for words, style in _offences(seen):
         screen.line(f"warning: {words}", style)
     for path in seen.unused_inputs:
@@ -114,7 +129,10 @@ def draw_record(screen: Screen, record: RunRecord) -> None:
         ["failure", record.failure or ""],
         ["recipe", record.recipe or ""],
         ["result", record.result or ""],
-        ["commit", f"{record.git.commit or 'none'}{' (with uncommitted changes)' if record.git.dirty else ''}"],
+        [
+            "commit",
+            f"{record.git.commit or 'none'}{' (with uncommitted changes)' if record.git.dirty else ''}",
+        ],
         ["runner", record.runner],
     ]
     words = f"{record.trace.level}: {record.trace.status}"
@@ -142,7 +160,9 @@ def draw_comparison(screen: Screen, one: RunRecord, other: RunRecord) -> None:
     for name in sorted({*one.metrics, *other.metrics}):
         left, right = one.metrics.get(name), other.metrics.get(name)
         change = f"{right - left:+.6g}" if left is not None and right is not None else ""
-        rows.append([name, "" if left is None else number(left), "" if right is None else number(right), change])
+        rows.append(
+            [name, "" if left is None else number(left), "" if right is None else number(right), change]
+        )
     screen.table(["metric", "A", "B", "change"], rows, right=(1, 2, 3))
     same = one.result is not None and one.result == other.result
     screen.line("results: identical" if same else "results: different", "good" if same else "doubt")

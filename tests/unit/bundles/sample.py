@@ -150,7 +150,7 @@ RUNS = (GOOD, OUTDATED, FAILED, PLAIN)
 
 
 def content(root: Path) -> Content:
-    """The study, its files written below `root`; the LICENSE is given as bytes, the README with its digest."""
+    """The study, its files below `root`; the LICENSE is given as bytes, the README with its digest."""
     members = [Member(path="LICENSE", source=FILES["LICENSE"])]
     for path, data in FILES.items():
         if path == "LICENSE":

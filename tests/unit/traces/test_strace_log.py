@@ -29,7 +29,10 @@ def only(line: str) -> SystemCall:
 @pytest.mark.parametrize(
     ("line", "call"),
     [
-        ("7 5.000001 gettid()        = 7 <0.000005>", SystemCall(7, 5.000001, "gettid", "", "7", None, 5e-06)),
+        (
+            "7 5.000001 gettid()        = 7 <0.000005>",
+            SystemCall(7, 5.000001, "gettid", "", "7", None, 5e-06),
+        ),
         (
             '7 5.0 access("/x", R_OK) = -1 ENOENT (No such file or directory) <0.000006>',
             SystemCall(7, 5.0, "access", '"/x", R_OK', "-1", "ENOENT", 6e-06),
@@ -38,7 +41,10 @@ def only(line: str) -> SystemCall:
             '7 5.0 openat(AT_FDCWD</a b>, "f", O_RDONLY) = 3</a b/f> <0.000006>',
             SystemCall(7, 5.0, "openat", 'AT_FDCWD</a b>, "f", O_RDONLY', "3</a b/f>", None, 6e-06),
         ),
-        ("7 5.0 close(3</a>(deleted)) = 0 <0.1>", SystemCall(7, 5.0, "close", "3</a>(deleted)", "0", None, 0.1)),
+        (
+            "7 5.0 close(3</a>(deleted)) = 0 <0.1>",
+            SystemCall(7, 5.0, "close", "3</a>(deleted)", "0", None, 0.1),
+        ),
         ("7 5.0 exit_group(0)   = ?", SystemCall(7, 5.0, "exit_group", "0", "?")),
         (
             "7 5.0 pause() = ? ERESTARTNOHAND (To be restarted if no handler) <0.000087>",
@@ -59,7 +65,13 @@ def only(line: str) -> SystemCall:
         (
             r'7 5.0 openat(AT_FDCWD</d>, "a) = 5 \"q\"", 0) = 3</d/a\74b\76) = 5 \"q\"> <0.000005>',
             SystemCall(
-                7, 5.0, "openat", r'AT_FDCWD</d>, "a) = 5 \"q\"", 0', r"3</d/a\74b\76) = 5 \"q\">", None, 5e-06
+                7,
+                5.0,
+                "openat",
+                r'AT_FDCWD</d>, "a) = 5 \"q\"", 0',
+                r"3</d/a\74b\76) = 5 \"q\">",
+                None,
+                5e-06,
             ),
         ),
         (
@@ -100,7 +112,7 @@ def test_the_halves_of_a_call_are_joined_across_processes() -> None:
 def test_a_call_that_its_process_does_not_survive_has_no_result() -> None:
     trace = read(
         START
-        + '8 5.0 read(3<pipe:[1]>,  <unfinished ...>\n'
+        + "8 5.0 read(3<pipe:[1]>,  <unfinished ...>\n"
         + "8 5.1 <... read resumed> <unfinished ...>) = ?\n"
         + "8 5.2 +++ killed by SIGKILL +++\n"
         + "9 5.3 futex(0x7f, FUTEX_WAIT, 0, NULL <unfinished ...>\n"
@@ -110,7 +122,11 @@ def test_a_call_that_its_process_does_not_survive_has_no_result() -> None:
         + END
     )
     assert trace.complete, trace.problems
-    assert [(call.name, call.result) for call in trace.calls[1:]] == [("read", "?"), ("futex", "?"), ("pause", "?")]
+    assert [(call.name, call.result) for call in trace.calls[1:]] == [
+        ("read", "?"),
+        ("futex", "?"),
+        ("pause", "?"),
+    ]
     assert [end.signal for end in trace.ends] == ["SIGKILL", "SIGSEGV", None]
 
 
@@ -181,7 +197,9 @@ def _escape(content: bytes, more: str = "") -> str:
 _STRINGS = st.binary(max_size=12).map(lambda content: f'"{_escape(content)}"')
 _PATHS = st.text(_PRINTED, max_size=12).map(lambda text: "/" + _escape(text.encode(), "<>"))
 _DESCRIPTORS = st.builds("{}<{}>".format, st.integers(0, 2000), _PATHS)
-_PLAIN = st.sampled_from(["NULL", "0x7ffff7caa590", "O_RDONLY|O_CLOEXEC", "-1", "{st_mode=S_IFREG|0644, ...}"])
+_PLAIN = st.sampled_from(
+    ["NULL", "0x7ffff7caa590", "O_RDONLY|O_CLOEXEC", "-1", "{st_mode=S_IFREG|0644, ...}"]
+)
 _NESTED = _STRINGS.map(lambda text: f"[{{iov_base={text}, iov_len=3}}, makedev(0x1, 0x3)]")
 _ARGUMENTS = st.lists(st.one_of(_STRINGS, _DESCRIPTORS, _PLAIN, _NESTED), max_size=5).map(", ".join)
 _DURATIONS = st.integers(0, 10**9).map(lambda microseconds: microseconds / 1e6)

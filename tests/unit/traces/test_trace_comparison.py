@@ -38,14 +38,18 @@ def test_one_call_more_is_told_by_number_and_place() -> None:
     more = [*GOLDEN, "1 connect([socket], 192.0.2.1:80) = ok"]
     found = against(more)
     assert found.count_differences == (("connect", 0, 1),)
-    assert found.first_divergence == Divergence(index=6, before=tuple(GOLDEN[3:]), expected=None, found=more[-1])
+    assert found.first_divergence == Divergence(
+        index=6, before=tuple(GOLDEN[3:]), expected=None, found=more[-1]
+    )
     assert "connect  0 -> 1 (+1)" in describe(found)
     assert "(the golden trace ends here)" in describe(found)
 
 
 def test_a_trace_that_stops_early_is_told() -> None:
     found = against(GOLDEN[:2])
-    assert found.first_divergence == Divergence(index=2, before=tuple(GOLDEN[:2]), expected=GOLDEN[2], found=None)
+    assert found.first_divergence == Divergence(
+        index=2, before=tuple(GOLDEN[:2]), expected=GOLDEN[2], found=None
+    )
     assert found.count_differences == (("read", 6, 2),)
     assert "(this trace ends here)" in describe(found)
 

@@ -52,7 +52,13 @@ def test_no_calls_give_no_table() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("80.00", "81.00"), ("500000", "500001"), ("     6  ", "     7  "), ("read", "rea d"), ("total\n", "total")],
+    [
+        ("80.00", "81.00"),
+        ("500000", "500001"),
+        ("     6  ", "     7  "),
+        ("read", "rea d"),
+        ("total\n", "total"),
+    ],
 )
 def test_a_table_that_does_not_add_up_is_refused(old: str, new: str) -> None:
     assert old in TABLE
