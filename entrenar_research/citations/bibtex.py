@@ -11,13 +11,11 @@ import re
 import unicodedata
 from typing import Final
 
-import msgspec
-
 from entrenar_research.citations.port import CitationFormat
 from entrenar_research.core.citable import citable_study
-from entrenar_research.core.latex import escape_latex, protect_latex
+from entrenar_research.core.latex import escape_latex, protect_latex, spell_latex
 from entrenar_research.core.person_names import format_bibtex_name
-from entrenar_research.models.study import Person, Study
+from entrenar_research.models.study import Study
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _STOP_WORDS: Final = frozenset({"a", "an", "and", "at", "for", "from", "in", "of", "on", "the", "to", "with"})
@@ -48,7 +46,7 @@ class Bibtex:
         """See the port. Without `released` there is no year: none is invented."""
         checked = citable_study(study)
         fields = {
-            "author": _braced(" and ".join(_author(person) for person in checked.authors)),
+            "author": _braced(" and ".join(format_bibtex_name(person, spell_latex) for person in checked.authors)),
             "title": _braced(protect_latex(escape_latex(checked.title))),
             **_date(checked.released),
             "version": _braced(escape_latex(checked.version)),
@@ -76,17 +74,6 @@ def citation_key(study: Study) -> str:
 def _ascii(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text.lower().translate(_ASCII))
     return re.sub(r"[^a-z0-9]", "", folded)
-
-
-def _author(person: Person) -> str:
-    escaped = msgspec.structs.replace(
-        person,
-        family=escape_latex(person.family),
-        given=escape_latex(person.given or "") or None,
-        particle=escape_latex(person.particle or "") or None,
-        suffix=escape_latex(person.suffix or "") or None,
-    )
-    return format_bibtex_name(escaped)
 
 
 def _date(released: str | None) -> dict[str, str]:

@@ -17,9 +17,7 @@ from entrenar_research.errors import InvalidFileError, UsageError
 from entrenar_research.models.study import Affiliation, Person, Study
 
 # What YAML 1.2 (section 5.1) can print, less NEL; BibTeX has no use for more.
-_UNPRINTABLE: Final = re.compile(
-    r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+_UNPRINTABLE: Final = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _LINE_SPACE: Final = re.compile(r"[ \t\r\n\u2028\u2029]+")
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]{2,}")
 # RFC 3986, without user information, IP literals and relative references.

@@ -58,25 +58,23 @@ def parse_author(text: str) -> Person:
     )
 
 
-def format_bibtex_name(person: Person) -> str:
+def format_bibtex_name(person: Person, spell: Callable[[str], str] = str) -> str:
     """The name for BibTeX's `author` field, in the comma form, such as `van der Berg, Anna`.
 
-    Braces are put where BibTeX, biber or pybtex would otherwise split the name elsewhere than `person` does;
-    `parse_author` reads the result back as long as the parts hold no braces. Two things have no place in
-    BibTeX and become part of the family name: a suffix without a given name, and a particle with a word in
-    upper case (the Belgian "Van der", which sorts so).
+    `spell` writes each part in LaTeX. Braces are put where BibTeX, biber, pybtex or bibtexparser would
+    otherwise split the name elsewhere than `person` does. Unspelt, `parse_author` reads the result back as long
+    as the parts hold no braces. What has no place in BibTeX, or none that its readers agree on, becomes part of
+    the family name: a particle or suffix without a given name, and a particle with a word in upper case (the
+    Belgian "Van der", which sorts so).
     """
-    particle, family = (person.particle or "").split(), person.family
-    if not all(_is_particle(word) for word in particle):
-        particle, family = [], f"{person.particle} {family}"
-    given = [_guarded(word) for word in (person.given or "").split()]
-    if not given:
-        whole = " ".join([*family.split(), *(person.suffix or "").split()])
-        return " ".join([*particle, f"{{{whole}}}"])
-    suffix = [_guarded(word) for word in (person.suffix or "").split()]
-    shown = f"{{{family}}}" if _splits_wrongly(family) else family
-    parts = ([*particle, shown], suffix, given)
-    return ", ".join(" ".join(part) for part in parts if part)
+    if not person.given:
+        return f"{{{spell(person.name)}}}"
+    particle, family = person.particle or "", person.family
+    if not all(_is_particle(word) for word in particle.split()):
+        particle, family = "", f"{particle} {family}"
+    last = f"{{{spell(family)}}}" if _splits_wrongly(family) else spell(family)
+    suffix, given = _guarded(person.suffix or "", spell), _guarded(person.given, spell)
+    return ", ".join(part for part in (f"{spell(particle)} {last}".lstrip(), suffix, given) if part)
 
 
 def _split_email(text: str) -> tuple[str, str | None]:
@@ -145,17 +143,22 @@ def _split_leading_particle(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:end], words[end:]
 
 
-def _guarded(word: str) -> str:
-    """`word`, in braces if BibTeX or biber would read something else in it than a word."""
-    return f"{{{word}}}" if word.casefold() == "and" or "," in word or "=" in word else word
+def _guarded(text: str, spell: Callable[[str], str]) -> str:
+    """`text` with those words in braces that stand for something else in a list of names."""
+    return " ".join(f"{{{spell(word)}}}" if _means_more(word) else spell(word) for word in text.split())
+
+
+def _means_more(word: str) -> bool:
+    """Whether BibTeX takes `word` for the end of a name or of its part, or biber for a named part of it."""
+    return word.casefold() == "and" or "," in word or "=" in word
 
 
 def _splits_wrongly(family: str) -> bool:
-    """Whether a reader might cut a particle off `family`.
+    """Whether a reader might cut a particle off `family`, or cut it apart.
 
-    BibTeX decides by the first ASCII letter of each word, cuts at hyphens too, and never cuts the last word.
+    BibTeX decides by the first ASCII letter of each word and cuts at hyphens too. It never takes the last word
+    for a particle, but biber does.
     """
     words = re.split(r"[\s~-]+", family)
-    return any(not "A" <= word[:1] <= "Z" for word in words[:-1]) or any(
-        _guarded(word) != word for word in family.split()
-    )
+    capital = all("A" <= word[:1] <= "Z" for word in words[:-1]) and not _is_particle(words[-1])
+    return not capital or any(_means_more(word) for word in family.split())

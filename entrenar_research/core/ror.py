@@ -13,9 +13,7 @@ from typing import Final
 from entrenar_research.errors import UsageError
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_WRITTEN: Final = re.compile(
-    rf"(?:(?:https?://)?(?:www\.)?ror\.org/)?(0[{_ALPHABET}]{{6}})([0-9]{{2}})/?", re.ASCII
-)
+_WRITTEN: Final = re.compile(rf"(?:(?:https?://)?(?:www\.)?ror\.org/)?(0[{_ALPHABET}]{{6}})([0-9]{{2}})/?", re.ASCII)
 _HINT: Final = "Look the organisation up at https://ror.org and copy its address."
 
 

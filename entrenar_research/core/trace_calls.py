@@ -35,12 +35,7 @@ _QUESTIONS_ABOUT_DESCRIPTORS: Final = _names(
 _ENDS: Final = _names("""exit exit_group""")
 
 UNTOLD: Final = (
-    _MEMORY
-    | _THREADS_AND_SIGNALS
-    | _TIME_AND_WAITING
-    | _IDENTITY_AND_LIMITS
-    | _QUESTIONS_ABOUT_DESCRIPTORS
-    | _ENDS
+    _MEMORY | _THREADS_AND_SIGNALS | _TIME_AND_WAITING | _IDENTITY_AND_LIMITS | _QUESTIONS_ABOUT_DESCRIPTORS | _ENDS
 )
 """Calls that do not repeat in number or in content, or that say nothing of what the program does outside."""
 

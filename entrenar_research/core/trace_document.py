@@ -92,8 +92,7 @@ def document(
         counts=counts_of(lines),
         trace_id=trace_id(lines),
         calls=tuple(
-            DocumentedCall(step.line, _microseconds(step.time - start), _microseconds(step.duration))
-            for step in steps
+            DocumentedCall(step.line, _microseconds(step.time - start), _microseconds(step.duration)) for step in steps
         ),
     )
 
@@ -123,9 +122,7 @@ def decode(data: bytes, name: str) -> TraceDocument:
         raise IntegrityError(f"{name}: the trace holds no calls", hint=_AGAIN)
     lines = found.lines
     if found.counts != counts_of(lines):
-        raise IntegrityError(
-            f"{name}: the counts are not those of the {len(lines)} calls listed", hint=_AGAIN
-        )
+        raise IntegrityError(f"{name}: the counts are not those of the {len(lines)} calls listed", hint=_AGAIN)
     if found.trace_id != trace_id(lines):
         raise IntegrityError(
             f"{name}: the calls have the digest {trace_id(lines)}, trace_id says {found.trace_id}",

@@ -29,9 +29,7 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 _CACHED: Final = re.compile(r"(.*/)__pycache__/([^/]+?)\.[a-z]+-?\d+(?:\.opt-\w+)?\.pyc")
 _CODE: Final = re.compile(r".*\.(?:py|pyc|so(?:\.[\d.]+)?)")
 # `pipe:[123]`, `anon_inode:[eventpoll]`, `anon_inode:inotify`: the number goes, the kind stays.
-_OBJECT: Final = re.compile(
-    r"(pipe|socket|anon_inode|net|mnt|user|pid|uts|ipc|cgroup):(?:\[(\D[^]]*)\]|(?!\[)(.+)|.*)"
-)
+_OBJECT: Final = re.compile(r"(pipe|socket|anon_inode|net|mnt|user|pid|uts|ipc|cgroup):(?:\[(\D[^]]*)\]|(?!\[)(.+)|.*)")
 _STREAMS: Final = ("[stdin]", "[stdout]", "[stderr]")
 _NAMED: Final = frozenset({"open", "openat", "openat2", "creat", "mkdir", "mkdirat"})
 _UNNAMED: Final = frozenset({"pipe", "pipe2", "socket", "socketpair", "accept", "accept4"})

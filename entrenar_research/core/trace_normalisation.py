@@ -140,14 +140,9 @@ class _Reduction:
 
     def look(self, call: SystemCall, life: Life) -> _Draft | None:
         path = next(iter(self.paths(call, life)), None)
-        if (
-            path is None
-            or "AT_EMPTY_PATH" in call.arguments
-            or not self.names.is_study(path)
-            or _is_cache(path)
-        ):
+        if path is None or not self.names.is_study(path) or self.names.is_code(path) or _is_cache(path):
             return None
-        if "st_mode=S_IFDIR" in call.arguments:
+        if "AT_EMPTY_PATH" in call.arguments or "st_mode=S_IFDIR" in call.arguments:
             return None
         return _draft(call, [path], foldable=True)
 
@@ -187,9 +182,7 @@ class _Reduction:
             return None
         moved = int(call.result) if counted and call.result.isdecimal() else None
         peers = internet_addresses(call.arguments) if target == "[socket]" else []
-        return _draft(
-            call, [target, *map(self.names.endpoint, peers)], moved=moved, foldable=call.error is None
-        )
+        return _draft(call, [target, *map(self.names.endpoint, peers)], moved=moved, foldable=call.error is None)
 
     def execution(self, call: SystemCall, life: Life) -> _Draft | None:
         path = next(iter(self.paths(call, life)), None)

@@ -106,9 +106,7 @@ def _open(metadata: bytes) -> _Opened:
     return _Opened(crate, (first, *(Member(name, crate.files[name]) for name in names)))
 
 
-def _findings(
-    name: str, problems: Sequence[Problem], members: Iterable[tuple[str, int]]
-) -> tuple[Finding, ...]:
+def _findings(name: str, problems: Sequence[Problem], members: Iterable[tuple[str, int]]) -> tuple[Finding, ...]:
     """One finding for all that is good, one for each problem."""
     bad = {item.subject for item in problems}
     sizes = [size for path, size in members if path not in bad]
@@ -158,7 +156,7 @@ def _trusted(archive: Archive, name: str) -> _Opened:
     if opened.crate.problems:
         raise _refused(name, opened.crate.problems[0])
     expected = canonical_zip.archive_size((member.name, member.size) for member in opened.members)
-    if archive.size != expected:
+    if archive.size != expected or not opened.canonical(archive):
         raise _refused(name, _contents(archive, opened)[0])
     return opened
 
@@ -229,12 +227,8 @@ def _compare(directory: Path, crate: Crate, present: dict[str, int]) -> list[Pro
     """Files against the metadata; only those of the right size are read."""
     unread = {path: FileFacts(size, "") for path, size in present.items()}
     sized = [path for path, size in present.items() if crate.files.get(path, Listed(None, None)).size == size]
-    sizes_only = Crate(
-        crate.entities, {path: Listed(item.size, None) for path, item in crate.files.items()}, ()
-    )
-    problems = [
-        Problem(crate_paths.shown(item.subject), item.detail) for item in check_members(sizes_only, unread)
-    ]
+    sizes_only = Crate(crate.entities, {path: Listed(item.size, None) for path, item in crate.files.items()}, ())
+    problems = [Problem(crate_paths.shown(item.subject), item.detail) for item in check_members(sizes_only, unread)]
     return problems + _digests(directory, crate, sized)
 
 

@@ -161,9 +161,7 @@ def _member(archive: Archive, member: Member, offset: int, sink: Sink | None) ->
             total += len(piece)
     if total < whole:
         missing = whole - total
-        return claimed, Problem(
-            member.name, f"cut off: {missing} of its {whole} bytes are not in the archive"
-        )
+        return claimed, Problem(member.name, f"cut off: {missing} of its {whole} bytes are not in the archive")
     problem = _content_problem(member, sha256.hexdigest()) or _header_problem(member, header, crc)
     return (crc if problem is None else claimed), problem
 
@@ -199,9 +197,7 @@ def _directory(archive: Archive, seen: Sequence[_Seen], offset: int) -> Iterator
     """The central directory at `offset` and what follows it."""
     start = offset
     for item in seen:
-        entry = canonical_zip.central_header(
-            item.member.name.encode(), item.member.size, item.crc, item.offset
-        )
+        entry = canonical_zip.central_header(item.member.name.encode(), item.member.size, item.crc, item.offset)
         found = archive.read(offset, len(entry))
         if len(found) < len(entry):
             name = item.member.name

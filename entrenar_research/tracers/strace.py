@@ -166,9 +166,7 @@ class _Reading:
         if self.calls[0].name != "execve":
             problems.append(f"the log begins with {self.calls[0].name}, not with the start of the command")
         if self._foreign:
-            problems.append(
-                f"{len(self._foreign)} lines are unreadable, the first is line {self._foreign[0]}"
-            )
+            problems.append(f"{len(self._foreign)} lines are unreadable, the first is line {self._foreign[0]}")
         if cut:
             problems.append("the last line is cut off")
         if self._alive:

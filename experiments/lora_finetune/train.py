@@ -173,12 +173,7 @@ class Network:
 
 
 def learn(
-    network: Network,
-    digits: Digits,
-    rates: list[float],
-    batch_size: int,
-    weight_decay: float,
-    rng: np.random.Generator,
+    network: Network, digits: Digits, rates: list[float], batch_size: int, weight_decay: float, rng: np.random.Generator
 ) -> Iterator[float]:
     """Take one step of AdamW for each rate; yield the loss before each.
 
@@ -192,6 +187,8 @@ def learn(
     for rate in rates:
         rows = rng.integers(len(labels), size=batch_size)
         loss, slopes = network.gradients((images[rows], labels[rows]))
+        if not math.isfinite(loss):
+            raise SystemExit("training diverged")
         decay1, decay2 = decay1 * 0.9, decay2 * 0.999
         for name, slope in slopes.items():
             mean[name] = 0.9 * mean[name] + 0.1 * slope
@@ -244,13 +241,7 @@ def add_adapters(base: Tensors, params: Params, rng: np.random.Generator) -> Net
     return Network(base, adapters, params.alpha / params.rank)
 
 
-def adapt(
-    network: Network,
-    train: Digits,
-    test: Digits,
-    params: Params,
-    rng: np.random.Generator,
-) -> list[list[str]]:
+def adapt(network: Network, train: Digits, test: Digits, params: Params, rng: np.random.Generator) -> list[list[str]]:
     """Train the adapters on all digits and return rows of history."""
     steps, each = params.epochs * params.steps_per_epoch, params.steps_per_epoch
     low = params.final_learning_rate

@@ -139,6 +139,8 @@ def fit(digits: Digits, params: Params) -> Model:
         delta = (odds / odds.sum(axis=1, keepdims=True) - truth) / len(labels)
         weight -= params.learning_rate * matmul(delta.T, images)
         bias -= params.learning_rate * delta.sum(axis=0)
+    if not np.isfinite(weight).all():
+        raise SystemExit("training diverged")
     tensors = {"bias": bias.astype(np.float32), "weight": weight.astype(np.float32)}
     return Model(Metadata(), tensors)
 

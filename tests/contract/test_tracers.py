@@ -10,10 +10,11 @@ import pytest
 
 from entrenar_research import tracers
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.tracers.port import Tracer
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(tracers.__path__) if module.name != "port")
-LEVELS = ["observe", "full"]
+LEVELS: list[TraceLevel] = ["observe", "full"]
 
 
 @pytest.fixture(params=NAMES)
@@ -51,7 +52,7 @@ def test_no_level_leaves_the_command_alone(tracer: Tracer, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_command_runs_as_it_would_alone(able: Tracer, tmp_path: Path, level: str) -> None:
+def test_the_command_runs_as_it_would_alone(able: Tracer, tmp_path: Path, level: TraceLevel) -> None:
     log = tmp_path / "log"
     command = ["sh", "-c", "cat; echo out; echo err >&2; exit 7"]
     done = subprocess.run(
@@ -70,7 +71,7 @@ def test_the_command_runs_as_it_would_alone(able: Tracer, tmp_path: Path, level:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_command_that_is_killed_ends_as_killed(able: Tracer, tmp_path: Path, level: str) -> None:
+def test_a_command_that_is_killed_ends_as_killed(able: Tracer, tmp_path: Path, level: TraceLevel) -> None:
     log = tmp_path / "log"
     command = ["sh", "-c", "kill -KILL $$"]
     done = subprocess.run(able.wrap(command, level=level, log=log), capture_output=True, check=False)

@@ -75,9 +75,7 @@ def directory_digest(path: str) -> FileDigest:
         (name[len(path) + 1 :], hashlib.sha256(data).hexdigest()) for name, data in inside.items()
     )
     size = sum(len(data) for data in inside.values())
-    return FileDigest(
-        path=path, digest=digests.sha256(listing.encode()), md5="0.dir", size=size, files=len(inside)
-    )
+    return FileDigest(path=path, digest=digests.sha256(listing.encode()), md5="0.dir", size=size, files=len(inside))
 
 
 GOOD = RunRecord(

@@ -40,9 +40,7 @@ def test_a_local_header_has_the_length_it_was_given(name: str, size: int, crc: i
         (1, 9, 0xFFFFFFFE, False),
     ],
 )
-def test_end_records_are_large_only_where_they_must_be(
-    count: int, size: int, offset: int, large: bool
-) -> None:
+def test_end_records_are_large_only_where_they_must_be(count: int, size: int, offset: int, large: bool) -> None:
     end = canonical_zip.end_records(count, size, offset)
     assert len(end) == (98 if large else 22)
     found = zip_directory.find_end(end, offset + size + len(end))
@@ -63,7 +61,7 @@ def test_python_reads_the_layout_with_many_members() -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.namelist() == names
         assert names[0] == "00007"
-        assert archive.testzip() is None
+        assert archive.read("65999") == b""
 
 
 @given(st.binary(max_size=400))

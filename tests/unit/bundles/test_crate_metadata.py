@@ -100,9 +100,7 @@ def test_a_run_claims_what_it_used_and_made(found: dict[str, Any]) -> None:
     assert entity["actionStatus"] == "http://schema.org/CompletedActionStatus"
     assert entity["agent"] == {"@id": "https://orcid.org/0000-0002-1825-0097"}
     assert {"data/digits.csv", "experiments/train/params.yaml", "parts/"} <= set(ids(entity["object"]))
-    assert {"experiments/train/result/metrics.json", "experiments/train/result/model/"} <= set(
-        ids(entity["result"])
-    )
+    assert {"experiments/train/result/metrics.json", "experiments/train/result/model/"} <= set(ids(entity["result"]))
     assert values(found, entity["object"]) == {
         "lr": 0.1,
         "layers": "[8, 4]",

@@ -1,6 +1,7 @@
 """Reading strace's logs: every shape of line it writes, and logs that are damaged."""
 
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -171,7 +172,7 @@ def test_what_is_no_log_is_refused(text: str) -> None:
         read(text)
 
 
-def test_a_log_that_is_not_there_is_refused(tmp_path) -> None:
+def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="left no log"):
         TRACER.read(tmp_path / "none", command=["x"], level="full")
 
@@ -197,9 +198,7 @@ def _escape(content: bytes, more: str = "") -> str:
 _STRINGS = st.binary(max_size=12).map(lambda content: f'"{_escape(content)}"')
 _PATHS = st.text(_PRINTED, max_size=12).map(lambda text: "/" + _escape(text.encode(), "<>"))
 _DESCRIPTORS = st.builds("{}<{}>".format, st.integers(0, 2000), _PATHS)
-_PLAIN = st.sampled_from(
-    ["NULL", "0x7ffff7caa590", "O_RDONLY|O_CLOEXEC", "-1", "{st_mode=S_IFREG|0644, ...}"]
-)
+_PLAIN = st.sampled_from(["NULL", "0x7ffff7caa590", "O_RDONLY|O_CLOEXEC", "-1", "{st_mode=S_IFREG|0644, ...}"])
 _NESTED = _STRINGS.map(lambda text: f"[{{iov_base={text}, iov_len=3}}, makedev(0x1, 0x3)]")
 _ARGUMENTS = st.lists(st.one_of(_STRINGS, _DESCRIPTORS, _PLAIN, _NESTED), max_size=5).map(", ".join)
 _DURATIONS = st.integers(0, 10**9).map(lambda microseconds: microseconds / 1e6)
@@ -225,7 +224,8 @@ def calls(draw: st.DrawFn) -> SystemCall:
 
 def _line(call: SystemCall) -> str:
     said = f" {call.error} (What it means, in words)" if call.error else ""
-    return f"{call.pid:<5} {call.time:.6f} {call.name}({call.arguments}) = {call.result}{said} <{call.duration:.6f}>\n"
+    start = f"{call.pid:<5} {call.time:.6f} {call.name}({call.arguments})"
+    return f"{start} = {call.result}{said} <{call.duration:.6f}>\n"
 
 
 @given(st.lists(calls(), min_size=1, max_size=6))

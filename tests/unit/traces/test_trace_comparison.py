@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.trace_comparison import Divergence, compare, describe
+from entrenar_research.core.trace_comparison import Comparison, Divergence, compare, describe
 from entrenar_research.core.trace_normalisation import counts_of
 
 GOLDEN = [f"1 read($STUDY/{name}) = 1" for name in "abcdef"]
 
 
-def against(lines: list[str]):
+def against(lines: list[str]) -> Comparison:
     return compare(GOLDEN, counts_of(GOLDEN), lines, counts_of(lines))
 
 
@@ -26,9 +26,7 @@ def test_another_order_is_told_at_its_first_place() -> None:
     found = against(swapped)
     assert not found.same
     assert found.count_differences == ()
-    assert found.first_divergence == Divergence(
-        index=4, before=tuple(GOLDEN[1:4]), expected=GOLDEN[4], found=GOLDEN[5]
-    )
+    assert found.first_divergence == Divergence(index=4, before=tuple(GOLDEN[1:4]), expected=GOLDEN[4], found=GOLDEN[5])
     said = describe(found).splitlines()
     assert said[0] == "first divergence at call 5:"
     assert said[-2:] == [f"  - {GOLDEN[4]}", f"  + {GOLDEN[5]}"]
@@ -38,18 +36,14 @@ def test_one_call_more_is_told_by_number_and_place() -> None:
     more = [*GOLDEN, "1 connect([socket], 192.0.2.1:80) = ok"]
     found = against(more)
     assert found.count_differences == (("connect", 0, 1),)
-    assert found.first_divergence == Divergence(
-        index=6, before=tuple(GOLDEN[3:]), expected=None, found=more[-1]
-    )
+    assert found.first_divergence == Divergence(index=6, before=tuple(GOLDEN[3:]), expected=None, found=more[-1])
     assert "connect  0 -> 1 (+1)" in describe(found)
     assert "(the golden trace ends here)" in describe(found)
 
 
 def test_a_trace_that_stops_early_is_told() -> None:
     found = against(GOLDEN[:2])
-    assert found.first_divergence == Divergence(
-        index=2, before=tuple(GOLDEN[:2]), expected=GOLDEN[2], found=None
-    )
+    assert found.first_divergence == Divergence(index=2, before=tuple(GOLDEN[:2]), expected=GOLDEN[2], found=None)
     assert found.count_differences == (("read", 6, 2),)
     assert "(this trace ends here)" in describe(found)
 

@@ -1,7 +1,10 @@
 """The JSON document of a trace."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,27 +19,30 @@ from entrenar_research.core.trace_document import (
 )
 from entrenar_research.core.trace_normalisation import counts_of, normalised_steps, trace_id
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.trace import Trace
+
+TraceOf = Callable[..., Trace]
 
 LINES = ["1 execve(/bin/x, [x, été]) = ok", '1 openat($STUDY/a "b", O_RDONLY) = ok', "1 exit(0)"]
 
 
-def made(lines: list[str], **changes: object) -> TraceDocument:
-    fields = {
-        "schema": 1,
-        "tracer": "strace",
-        "tracer_version": "6.1",
-        "level": "full",
-        "rules": 1,
-        "command": ("x", "été"),
-        "exit": DocumentedExit(status=0, signal=None),
-        "complete": True,
-        "problems": (),
-        "recorded": 12,
-        "counts": counts_of(lines),
-        "trace_id": trace_id(lines),
-        "calls": tuple(DocumentedCall(line, 10 * place, 3) for place, line in enumerate(lines)),
-    }
-    return TraceDocument(**{**fields, **changes})
+def made(lines: list[str], **changes: Any) -> TraceDocument:
+    whole = TraceDocument(
+        schema=1,
+        tracer="strace",
+        tracer_version="6.1",
+        level="full",
+        rules=1,
+        command=("x", "été"),
+        exit=DocumentedExit(status=0, signal=None),
+        complete=True,
+        problems=(),
+        recorded=12,
+        counts=counts_of(lines),
+        trace_id=trace_id(lines),
+        calls=tuple(DocumentedCall(line, 10 * place, 3) for place, line in enumerate(lines)),
+    )
+    return msgspec.structs.replace(whole, **changes)
 
 
 WHOLE = encode(made(LINES))
@@ -102,7 +108,7 @@ def test_any_document_is_read_back(lines: list[str], word: str, number: int) -> 
     assert decode(encode(written), "x.json") == written
 
 
-def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of) -> None:
+def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of: TraceOf) -> None:
     trace = trace_of(
         '1 execve("/home/ada/study/run", ["./run", "/home/ada/study/in"], 0x1) = 0',
         '1 openat(AT_FDCWD</home/ada/study>, "in", O_RDONLY) = 3</home/ada/study/in>',
@@ -131,7 +137,7 @@ def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of) -> Non
     assert b"secret" not in data
 
 
-def test_a_trace_without_calls_is_not_documented(trace_of) -> None:
+def test_a_trace_without_calls_is_not_documented(trace_of: TraceOf) -> None:
     trace = trace_of('1 execve("/bin/x", ["x"], 0x1) = 0')
     with pytest.raises(IntegrityError, match="no calls"):
         document(trace, (), version=None, replacements={})

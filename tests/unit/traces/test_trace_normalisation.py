@@ -1,8 +1,14 @@
 """The same lines for the same program, other lines for another one."""
 
+from collections.abc import Callable
+
 import pytest
 
 from entrenar_research.core.trace_normalisation import counts_of, normalise, normalised_steps, trace_id
+from entrenar_research.models.trace import Trace
+
+TraceOf = Callable[..., Trace]
+Lines = Callable[..., list[str]]
 
 STUDY = {"/s": "$STUDY"}
 START = '1 execve("/s/run", ["./run"], 0x7ffc /* 30 vars */) = 0'
@@ -10,7 +16,7 @@ IN = 'openat(AT_FDCWD</s>, "in", O_RDONLY|O_CLOEXEC) = 3</s/in>'
 
 
 @pytest.fixture
-def lines(trace_of):
+def lines(trace_of: TraceOf) -> Lines:
     """The lines after that of the start, without their process."""
 
     def normalised(*written: str) -> list[str]:
@@ -77,41 +83,42 @@ def lines(trace_of):
         ),
         ("1 io_uring_setup(8, 0x7ffc12345678) = 3<anon_inode:[io_uring]>", ["io_uring_setup(8, ADDR) = ok"]),
         (
-            '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16) '
-            "= -1 EINPROGRESS (Operation now in progress)",
+            (
+                '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16) '
+                "= -1 EINPROGRESS (Operation now in progress)"
+            ),
             ["connect([socket], 192.0.2.1:80, 16) = EINPROGRESS"],
         ),
         (
-            '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(40000), sin_addr=inet_addr("127.0.0.1")}, 16)'
-            " = 0",
+            (
+                '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(40000), sin_addr=inet_addr("127.0.0.1")}, 16)'
+                " = 0"
+            ),
             ["connect([socket], 127.0.0.1:PORT, 16) = ok"],
         ),
         ("1 +++ exited with 3 +++", ["exit(3)"]),
         ("1 +++ killed by SIGKILL +++", ["exit(SIGKILL)"]),
     ],
 )
-def test_a_call_is_told_by_what_repeats(lines, written: str, told: list[str]) -> None:
+def test_a_call_is_told_by_what_repeats(lines: Lines, written: str, told: list[str]) -> None:
     assert lines(written) == told
 
 
-def test_reads_in_a_row_are_one_with_the_sum_of_their_bytes(lines) -> None:
+def test_reads_in_a_row_are_one_with_the_sum_of_their_bytes(lines: Lines) -> None:
     read = '1 read(3</s/in>, "abc"..., 4096) = '
     assert lines(f"1 {IN}", read + "4096", read + "100", read + "0", "1 close(3</s/in>) = 0")[1:] == [
         "read($STUDY/in) = 4196",
         "close($STUDY/in) = ok",
     ]
-    assert (
-        lines(read + "5", "1 lseek(3</s/in>, 0, SEEK_SET) = 0", read + "5")[0::2]
-        == ["read($STUDY/in) = 5"] * 2
-    )
+    assert lines(read + "5", "1 lseek(3</s/in>, 0, SEEK_SET) = 0", read + "5")[0::2] == ["read($STUDY/in) = 5"] * 2
 
 
-def test_the_order_of_writes_to_different_files_is_told(lines) -> None:
+def test_the_order_of_writes_to_different_files_is_told(lines: Lines) -> None:
     a, b = '1 write(3</s/a>, "x", 1) = 1', '1 write(4</s/b>, "x", 1) = 1'
     assert lines(a, b) != lines(b, a)
 
 
-def test_source_and_byte_code_are_one_and_writing_byte_code_is_none(lines) -> None:
+def test_source_and_byte_code_are_one_and_writing_byte_code_is_none(lines: Lines) -> None:
     cached = "/s/__pycache__/m.cpython-311.pyc"
     from_cache = lines(
         f'1 openat(AT_FDCWD</s>, "{cached}", O_RDONLY|O_CLOEXEC) = 3<{cached}>',
@@ -130,7 +137,7 @@ def test_source_and_byte_code_are_one_and_writing_byte_code_is_none(lines) -> No
 
 
 @pytest.mark.parametrize("name", ["tmp5thm1q78", ".tmpABC123", "aK3_x9"])
-def test_private_temporary_names_are_numbered(lines, name: str) -> None:
+def test_private_temporary_names_are_numbered(lines: Lines, name: str) -> None:
     assert lines(
         f'1 openat(AT_FDCWD</s>, "{name}", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600) = 3</s/{name}>',
         f'1 write(3</s/{name}>, "x", 1) = 1',
@@ -146,13 +153,13 @@ def test_private_temporary_names_are_numbered(lines, name: str) -> None:
     ]
 
 
-def test_inherited_streams_have_names_and_no_sizes(lines) -> None:
+def test_inherited_streams_have_names_and_no_sizes(lines: Lines) -> None:
     first = lines('1 write(1</s/runs/r1/stdout.log>, "took 3 s", 8) = 8', '1 read(0<pipe:[7]>, "", 9) = 0')
     second = lines('1 write(1<pipe:[8]>, "took 12 s", 9) = 9', '1 read(0</dev/null>, "", 9) = 0')
     assert first == second == ["write([stdout]) = ok", "read([stdin]) = ok"]
 
 
-def test_a_file_opened_as_a_stream_is_that_file(lines) -> None:
+def test_a_file_opened_as_a_stream_is_that_file(lines: Lines) -> None:
     assert lines(
         '1 write(1</s/runs/log>, "x", 1) = 1',
         '1 openat(AT_FDCWD</s>, "/s/o", O_WRONLY|O_CREAT, 0666) = 3</s/o>',
@@ -161,14 +168,14 @@ def test_a_file_opened_as_a_stream_is_that_file(lines) -> None:
     ) == ["write([stdout]) = ok", "openat($STUDY/o, O_WRONLY|O_CREAT) = ok", "write($STUDY/o) = 1"]
 
 
-def test_a_file_behind_a_link_keeps_the_name_it_was_opened_by(lines) -> None:
+def test_a_file_behind_a_link_keeps_the_name_it_was_opened_by(lines: Lines) -> None:
     assert lines(
         '1 openat(AT_FDCWD</s>, "data.csv", O_RDONLY) = 3</cache/ab/cd>',
         '1 read(3</cache/ab/cd>, "x", 10) = 10',
     ) == ["openat($STUDY/data.csv, O_RDONLY) = ok", "read($STUDY/data.csv) = 10"]
 
 
-def test_processes_are_told_one_after_the_other_however_they_interleave(trace_of) -> None:
+def test_processes_are_told_one_after_the_other_however_they_interleave(trace_of: TraceOf) -> None:
     fork = "clone(child_stack=NULL, flags=SIGCHLD) = {}"
     first = trace_of(
         START,
@@ -197,22 +204,25 @@ def test_processes_are_told_one_after_the_other_however_they_interleave(trace_of
     )
 
 
-def test_replacements_apply_to_whole_names_and_the_longest_first(trace_of) -> None:
+def test_replacements_apply_to_whole_names_and_the_longest_first(trace_of: TraceOf) -> None:
     trace = trace_of(
-        '1 execve("/s/v/bin/python", ["/s/v/bin/python", "--out=/s/o", "/s2/x", "/home/ada/s:/s", "in=/data/ada/x", "http://h/a"], 0x1) = 0'
+        '1 execve("/s/v/bin/python", ["/s/v/bin/python", "--out=/s/o", "/s2/x", "/home/ada/s:/s", '
+        '"in=/data/ada/x", "http://h/a"], 0x1) = 0'
     )
     assert normalise(trace, replacements={"/s": "$STUDY", "/s/v/": "$PYTHON"}) == (
-        "1 execve($PYTHON/bin/python, [$PYTHON/bin/python, --out=$STUDY/o, $ELSEWHERE/x, "
-        "$HOME/s:$STUDY, in=$ELSEWHERE/x, "
-        "http://h/a]) = ok",
+        (
+            "1 execve($PYTHON/bin/python, [$PYTHON/bin/python, --out=$STUDY/o, $ELSEWHERE/x, "
+            "$HOME/s:$STUDY, in=$ELSEWHERE/x, "
+            "http://h/a]) = ok"
+        ),
     )
 
 
-def test_a_line_stays_one_line_whatever_a_file_is_called(lines) -> None:
+def test_a_line_stays_one_line_whatever_a_file_is_called(lines: Lines) -> None:
     assert lines(r'1 mkdir("/s/a\nb\303\251", 0777) = 0') == [r"mkdir($STUDY/a\nb\xe9, 0777) = ok"]
 
 
-def test_steps_carry_the_time_of_what_was_folded(trace_of) -> None:
+def test_steps_carry_the_time_of_what_was_folded(trace_of: TraceOf) -> None:
     read = '1 read(3</s/in>, "abc", 3) = 3'
     steps = normalised_steps(trace_of(START, read, read, read), replacements=STUDY)
     assert steps[1].line == "1 read($STUDY/in) = 9"
@@ -221,9 +231,7 @@ def test_steps_carry_the_time_of_what_was_folded(trace_of) -> None:
 
 
 def test_the_identity_is_that_of_the_lines() -> None:
-    assert (
-        trace_id(["a", "b"]) == "sha256:" + "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2"
-    )
+    assert trace_id(["a", "b"]) == "sha256:" + "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2"
     assert trace_id(["a", "b"]) != trace_id(["ab"])
     assert trace_id(["a", "b"]) != trace_id(["b", "a"])
 

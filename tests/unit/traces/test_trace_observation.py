@@ -1,15 +1,21 @@
 """From calls to what was touched."""
 
+from collections.abc import Callable
+
 import pytest
 
 from entrenar_research.core.trace_observation import Observation, observe
+from entrenar_research.models.trace import Trace
+
+TraceOf = Callable[..., Trace]
+Seen = Callable[..., Observation]
 
 START = '1 execve("/usr/bin/python3", ["python3"], 0x1) = 0'
 HERE = "AT_FDCWD</s>"
 
 
 @pytest.fixture
-def seen(trace_of):
+def seen(trace_of: TraceOf) -> Seen:
     def observed(*lines: str, root: str = "/s") -> Observation:
         return observe(trace_of(START, *lines), root=root, initial_directory="/s")
 
@@ -23,7 +29,7 @@ def opened(path: str, flags: str, result: str | None = None, error: str = "") ->
 MISSING = "-1 ENOENT (No such file or directory)"
 
 
-def test_what_is_opened_for_reading_is_read(seen) -> None:
+def test_what_is_opened_for_reading_is_read(seen: Seen) -> None:
     found = seen(
         opened("a", "O_RDONLY|O_CLOEXEC"),
         opened("/etc/x", "O_RDONLY", "/etc/x"),
@@ -37,7 +43,7 @@ def test_what_is_opened_for_reading_is_read(seen) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        opened("o", "O_WRONLY|O_CREAT|O_TRUNC", None) + "",
+        opened("o", "O_WRONLY|O_CREAT|O_TRUNC", None),
         opened("o", "O_WRONLY|O_CREAT|O_APPEND"),
         opened("o", "O_RDWR|O_CREAT|O_EXCL"),
         opened("o", "O_RDWR|O_CREAT|O_TRUNC"),
@@ -47,25 +53,25 @@ def test_what_is_opened_for_reading_is_read(seen) -> None:
         '1 mknod("o", S_IFIFO|0644) = 0',
     ],
 )
-def test_what_is_made_is_written_and_reading_it_again_is_no_input(seen, line: str) -> None:
+def test_what_is_made_is_written_and_reading_it_again_is_no_input(seen: Seen, line: str) -> None:
     found = seen(line, opened("o", "O_RDONLY"))
     assert found.writes == ("/s/o",)
     assert found.reads == ()
 
 
-def test_reading_before_writing_is_both(seen) -> None:
+def test_reading_before_writing_is_both(seen: Seen) -> None:
     found = seen(opened("o", "O_RDONLY"), opened("o", "O_WRONLY|O_TRUNC"))
     assert found.reads == found.writes == ("/s/o",)
 
 
-def test_opening_for_both_counts_as_both_unless_it_was_not_there(seen) -> None:
+def test_opening_for_both_counts_as_both_unless_it_was_not_there(seen: Seen) -> None:
     assert seen(opened("o", "O_RDWR|O_CREAT")).reads == ("/s/o",)
     found = seen(f'1 stat("o", 0x7f) = {MISSING}', opened("o", "O_RDWR|O_CREAT"))
     assert found.reads == found.missing == ()
     assert found.writes == ("/s/o",)
 
 
-def test_a_file_put_in_place_by_renaming_is_the_output(seen) -> None:
+def test_a_file_put_in_place_by_renaming_is_the_output(seen: Seen) -> None:
     found = seen(
         opened("o.tmp", "O_WRONLY|O_CREAT|O_EXCL"),
         '1 rename("o.tmp", "o") = 0',
@@ -74,14 +80,14 @@ def test_a_file_put_in_place_by_renaming_is_the_output(seen) -> None:
     assert (found.writes, found.temporary, found.reads) == (("/s/o",), ("/s/o.tmp",), ())
 
 
-def test_renaming_what_was_there_reads_and_removes_it(seen) -> None:
+def test_renaming_what_was_there_reads_and_removes_it(seen: Seen) -> None:
     found = seen(f'1 renameat2({HERE}, "a", {HERE}, "b", RENAME_NOREPLACE) = 0')
     assert (found.reads, found.writes, found.removed) == (("/s/a",), ("/s/b",), ("/s/a",))
     found = seen(f'1 renameat2({HERE}, "a", {HERE}, "b", RENAME_EXCHANGE) = 0')
     assert found.reads == found.writes == ("/s/a", "/s/b")
 
 
-def test_a_renamed_directory_takes_its_outputs_along(seen) -> None:
+def test_a_renamed_directory_takes_its_outputs_along(seen: Seen) -> None:
     found = seen(
         '1 mkdir("t", 0777) = 0',
         opened("t/o", "O_WRONLY|O_CREAT"),
@@ -91,7 +97,7 @@ def test_a_renamed_directory_takes_its_outputs_along(seen) -> None:
     assert (found.writes, found.reads, found.removed) == (("/s/out/o",), (), ())
 
 
-def test_what_is_deleted_again_is_temporary_and_what_was_there_is_removed(seen) -> None:
+def test_what_is_deleted_again_is_temporary_and_what_was_there_is_removed(seen: Seen) -> None:
     found = seen(
         opened("t", "O_WRONLY|O_CREAT"),
         '1 unlink("t") = 0',
@@ -102,7 +108,7 @@ def test_what_is_deleted_again_is_temporary_and_what_was_there_is_removed(seen) 
     assert (found.temporary, found.removed, found.writes) == (("/s/t",), ("/s/old",), ())
 
 
-def test_directories_are_listed_and_not_read(seen) -> None:
+def test_directories_are_listed_and_not_read(seen: Seen) -> None:
     found = seen(
         opened("d", "O_RDONLY|O_NONBLOCK|O_DIRECTORY"),
         opened("e", "O_RDONLY"),
@@ -114,7 +120,7 @@ def test_directories_are_listed_and_not_read(seen) -> None:
     assert found.reads == ("/s/f/x",)
 
 
-def test_looking_is_not_reading_and_what_is_not_there_is_missing_in_the_study_only(seen) -> None:
+def test_looking_is_not_reading_and_what_is_not_there_is_missing_in_the_study_only(seen: Seen) -> None:
     found = seen(
         '1 access("a", R_OK) = 0',
         f'1 newfstatat({HERE}, "b", 0x7f, 0) = {MISSING}',
@@ -128,7 +134,7 @@ def test_looking_is_not_reading_and_what_is_not_there_is_missing_in_the_study_on
     assert found.reads == ()
 
 
-def test_byte_code_stands_for_its_source(seen) -> None:
+def test_byte_code_stands_for_its_source(seen: Seen) -> None:
     found = seen(
         opened("m/__pycache__/x.cpython-311.pyc", "O_RDONLY"),
         opened("m/__pycache__/y.cpython-311.opt-1.pyc", "O_RDONLY"),
@@ -139,17 +145,13 @@ def test_byte_code_stands_for_its_source(seen) -> None:
     assert found.writes == found.removed == ()
 
 
-def test_packages_are_named_by_site_directory(seen) -> None:
+def test_packages_are_named_by_site_directory(seen: Seen) -> None:
     site = "/v/lib/python3.11/site-packages"
     found = seen(
         opened(f"{site}/numpy/core.py", "O_RDONLY", f"{site}/numpy/core.py"),
         opened(f"{site}/numpy/lib.py", "O_RDONLY", f"{site}/numpy/lib.py"),
-        opened(
-            f"{site}/__pycache__/six.cpython-311.pyc", "O_RDONLY", f"{site}/__pycache__/six.cpython-311.pyc"
-        ),
-        opened(
-            "/usr/lib/python3/dist-packages/yaml/a.py", "O_RDONLY", "/usr/lib/python3/dist-packages/yaml/a.py"
-        ),
+        opened(f"{site}/__pycache__/six.cpython-311.pyc", "O_RDONLY", f"{site}/__pycache__/six.cpython-311.pyc"),
+        opened("/usr/lib/python3/dist-packages/yaml/a.py", "O_RDONLY", "/usr/lib/python3/dist-packages/yaml/a.py"),
     )
     assert found.python_packages == (
         ("/usr/lib/python3/dist-packages", "yaml"),
@@ -158,7 +160,7 @@ def test_packages_are_named_by_site_directory(seen) -> None:
     )
 
 
-def test_a_path_is_the_named_one_in_the_study_and_the_real_one_elsewhere(seen) -> None:
+def test_a_path_is_the_named_one_in_the_study_and_the_real_one_elsewhere(seen: Seen) -> None:
     cache = "/cache/files/md5/ab/cd"
     found = seen(
         opened("data.csv", "O_RDONLY", cache),
@@ -169,12 +171,12 @@ def test_a_path_is_the_named_one_in_the_study_and_the_real_one_elsewhere(seen) -
     assert found.reads == ("/elsewhere/y", "/s/data.csv", "/s/secret", "/s/x")
 
 
-def test_a_link_reads_its_source_and_writes_its_name(seen) -> None:
+def test_a_link_reads_its_source_and_writes_its_name(seen: Seen) -> None:
     found = seen(f'1 linkat({HERE}, "a", {HERE}, "b", 0) = 0')
     assert (found.reads, found.writes) == (("/s/a",), ("/s/b",))
 
 
-def test_children_are_followed_into_their_directories(seen) -> None:
+def test_children_are_followed_into_their_directories(seen: Seen) -> None:
     found = seen(
         "1 clone(child_stack=NULL, flags=SIGCHLD) = 2",
         '2 chdir("sub") = 0',
@@ -190,13 +192,17 @@ def test_children_are_followed_into_their_directories(seen) -> None:
     ("line", "network"),
     [
         (
-            '1 connect(3<socket:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16)'
-            " = -1 ENETUNREACH (Network is unreachable)",
+            (
+                '1 connect(3<socket:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16)'
+                " = -1 ENETUNREACH (Network is unreachable)"
+            ),
             ("connect 192.0.2.1:80",),
         ),
         (
-            '1 sendto(3<socket:[1]>, "x", 1, 0, {sa_family=AF_INET6, sin6_port=htons(53), sin6_flowinfo=htonl(0), '
-            'inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = 1',
+            (
+                '1 sendto(3<socket:[1]>, "x", 1, 0, {sa_family=AF_INET6, sin6_port=htons(53), sin6_flowinfo=htonl(0), '
+                'inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = 1'
+            ),
             ("sendto [2001:db8::1]:53",),
         ),
         (
@@ -208,10 +214,10 @@ def test_children_are_followed_into_their_directories(seen) -> None:
         ("1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3<socket:[1]>", ()),
     ],
 )
-def test_the_network_is_the_internet_families(seen, line: str, network: tuple[str, ...]) -> None:
+def test_the_network_is_the_internet_families(seen: Seen, line: str, network: tuple[str, ...]) -> None:
     assert seen(line).network == network
 
 
-def test_io_uring_is_a_gap_that_is_told(seen) -> None:
+def test_io_uring_is_a_gap_that_is_told(seen: Seen) -> None:
     assert seen("1 io_uring_setup(8, 0x7f) = 3<anon_inode:[io_uring]>").problems
     assert not seen("1 io_uring_setup(8, 0x7f) = -1 EPERM (Operation not permitted)").problems

@@ -1,17 +1,22 @@
 """The tree of processes and their directories."""
 
+from collections.abc import Callable
+
 from entrenar_research.core.trace_processes import Directories, Processes, path_arguments
+from entrenar_research.models.trace import Trace
+
+TraceOf = Callable[..., Trace]
 
 FORK = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f)"
 THREAD = "clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD}, 88)"
 
 
-def labels(trace) -> list[str]:
+def labels(trace: Trace) -> list[str]:
     processes = Processes(trace)
     return [processes.of(call).label for call in trace.calls]
 
 
-def test_children_are_numbered_by_birth_whatever_their_numbers(trace_of) -> None:
+def test_children_are_numbered_by_birth_whatever_their_numbers(trace_of: TraceOf) -> None:
     trace = trace_of(
         '70 execve("/bin/x", ["x"], 0x1) = 0',
         f"70 {FORK} = 99",
@@ -23,7 +28,7 @@ def test_children_are_numbered_by_birth_whatever_their_numbers(trace_of) -> None
     assert labels(trace) == ["1", "1", "1", "1.2", "1.2.1", "1.1"]
 
 
-def test_a_child_that_works_before_its_creation_returns_is_known(trace_of) -> None:
+def test_a_child_that_works_before_its_creation_returns_is_known(trace_of: TraceOf) -> None:
     trace = trace_of(
         '70 execve("/bin/x", ["x"], 0x1) = 0',
         "70 vfork( <unfinished ...>",
@@ -34,7 +39,7 @@ def test_a_child_that_works_before_its_creation_returns_is_known(trace_of) -> No
     assert labels(trace) == ["1", "1.1", "1"]
 
 
-def test_a_number_that_is_given_out_again_is_another_process(trace_of) -> None:
+def test_a_number_that_is_given_out_again_is_another_process(trace_of: TraceOf) -> None:
     trace = trace_of(
         '70 execve("/bin/x", ["x"], 0x1) = 0',
         f"70 {FORK} = 71",
@@ -50,12 +55,12 @@ def test_a_number_that_is_given_out_again_is_another_process(trace_of) -> None:
     assert ends == [0, 4]
 
 
-def test_a_process_whose_creation_is_not_shown_is_a_root_of_its_own(trace_of) -> None:
+def test_a_process_whose_creation_is_not_shown_is_a_root_of_its_own(trace_of: TraceOf) -> None:
     trace = trace_of('70 execve("/bin/x", ["x"], 0x1) = 0', "80 getpid() = 2")
     assert labels(trace) == ["1", "2"]
 
 
-def test_a_tree_deeper_than_recursion_allows_is_read(trace_of) -> None:
+def test_a_tree_deeper_than_recursion_allows_is_read(trace_of: TraceOf) -> None:
     depth = 3000
     forks = [f"{pid} fork() = {pid + 1}" for pid in range(1, depth)]
     trace = trace_of('1 execve("/bin/x", ["x"], 0x1) = 0', *forks)
@@ -63,7 +68,7 @@ def test_a_tree_deeper_than_recursion_allows_is_read(trace_of) -> None:
     assert len(processes.of(trace.calls[-1]).order) == depth - 1
 
 
-def test_directories_are_copied_by_processes_and_shared_by_threads(trace_of) -> None:
+def test_directories_are_copied_by_processes_and_shared_by_threads(trace_of: TraceOf) -> None:
     trace = trace_of(
         '1 execve("/bin/x", ["x"], 0x1) = 0',
         f"1 {FORK} = 2",

@@ -1,5 +1,7 @@
 """The table of strace -c."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,9 @@ from entrenar_research.core.trace_summary import (
     summarise,
 )
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.trace import Trace
+
+TraceOf = Callable[..., Trace]
 
 TABLE = """\
 % time     seconds  usecs/call     calls    errors syscall
@@ -82,7 +87,7 @@ def test_any_table_is_read_back(rows: tuple[SummaryRow, ...]) -> None:
     assert parse_summary(format_summary(rows), "x") == rows
 
 
-def test_a_trace_is_summed_up_by_name(trace_of) -> None:
+def test_a_trace_is_summed_up_by_name(trace_of: TraceOf) -> None:
     trace = trace_of(
         '1 execve("/bin/x", ["x"], 0x1) = 0',
         '1 openat(AT_FDCWD</>, "b", O_RDONLY) = -1 ENOENT (No such file or directory)',

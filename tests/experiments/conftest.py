@@ -1,0 +1,133 @@
+"""A small study with the experiments, and what each of them gives when it is run.
+
+Every experiment runs three times, as its experiment.yaml says: twice alike, and once with the processor
+pretending to be a simpler one.
+"""
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+np = pytest.importorskip("numpy", reason="the experiments need numpy")
+pytest.importorskip("safetensors", reason="the experiments need safetensors")
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SCRIPTS = {"training_loop": "train.py", "model_io": "model_io.py", "lora_finetune": "train.py"}
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The experiments beside the digits, which come from scikit-learn's wheel."""
+    wheel = importlib.util.find_spec("sklearn")
+    if wheel is None or wheel.origin is None:
+        pytest.skip("the digits are in scikit-learn's wheel, which is not installed")
+    root = tmp_path_factory.mktemp("study")
+    shutil.copytree(EXPERIMENTS, root / "experiments", ignore=shutil.ignore_patterns("result", "__pycache__"))
+    (root / "data").mkdir()
+    packed = (Path(wheel.origin).parent / "datasets" / "data" / "digits.csv.gz").read_bytes()
+    (root / "data" / "digits.csv").write_bytes(zlib.decompress(packed, wbits=31))
+    return root
+
+
+def declaration(name: str) -> dict[str, Any]:
+    """What the experiment's experiment.yaml says."""
+    text = (EXPERIMENTS / name / "experiment.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def simpler_processor() -> dict[str, str]:
+    """Settings that keep NumPy and OpenBLAS from using what this processor has and others lack."""
+    from numpy._core import _multiarray_umath as core
+
+    features = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
+    return {"NPY_DISABLE_CPU_FEATURES": ",".join(features), "OPENBLAS_CORETYPE": "Prescott"}
+
+
+@pytest.fixture(scope="session")
+def results(study: Path) -> dict[tuple[str, str], Path]:
+    """The result folder of each experiment's run, by the names of the two."""
+
+    def run(name: str, kind: str, settings: dict[str, str]) -> Path:
+        out = study / "results" / name / kind
+        out.mkdir(parents=True)
+        values = declaration(name)
+        command = values["command"].replace("${params}", values["params"])
+        command = command.replace("${seed}", str(values["seed"])).replace("${result}", str(out))
+        program, *words = shlex.split(command)
+        assert program == "python"
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **settings}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=study, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return out
+
+    kinds = {"first": {}, "second": {}, "simpler": simpler_processor()}
+    jobs = [(name, kind) for kind in kinds for name in reversed(SCRIPTS)]
+    with ThreadPoolExecutor(2) as pool:
+        folders = pool.map(lambda job: run(*job, kinds[job[1]]), jobs)
+        return dict(zip(jobs, folders, strict=True))
+
+
+@pytest.fixture(params=list(SCRIPTS))
+def name(request: pytest.FixtureRequest) -> str:
+    """Each experiment's name in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def declared(name: str) -> dict[str, Any]:
+    """What this experiment declares."""
+    return declaration(name)
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """Imports an experiment's script by its name."""
+
+    def load(name: str) -> ModuleType:
+        unique = f"experiment_{name}"
+        if unique not in sys.modules:
+            spec = importlib.util.spec_from_file_location(unique, EXPERIMENTS / name / SCRIPTS[name])
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[unique] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[unique])
+        return sys.modules[unique]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def metrics(results: dict[tuple[str, str], Path]) -> Callable[[str], dict[str, Any]]:
+    """Reads an experiment's metrics.json."""
+
+    def read(name: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((results[name, "first"] / "metrics.json").read_text())
+        return loaded
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def halves(study: Path) -> tuple[Any, Any]:
+    """The training and the test digits, each images and labels, that the seed 42 draws."""
+    table = np.loadtxt(study / "data" / "digits.csv", delimiter=",")
+    table = table[np.random.Generator(np.random.PCG64(42)).permutation(len(table))]
+    test, train = table[:359], table[359:]
+    return (train[:, :64] / 16, train[:, 64]), (test[:, :64] / 16, test[:, 64])
