@@ -3,13 +3,14 @@
 usage: python benchmarks/bench_crate.py [FILES [BYTES]]
 
 Each side runs in its own process over the same tree (made in a temporary directory, page cache warm) and
-times its own work, without start-up. ro-crate-py is looked for in `.venv-oracles`. It hashes nothing and
+times its own work, without start-up. ro-crate-py is looked for in `.venv-oracles` (or behind BENCH_PEER_PYTHON). It hashes nothing and
 flushes nothing to disk; we do both.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def main() -> None:
     """Prints seconds and ratios."""
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     size = int(sys.argv[2]) if len(sys.argv) > 2 else 20_000
-    peer = _ROOT / ".venv-oracles" / "bin" / "python"
+    peer = Path(os.environ.get("BENCH_PEER_PYTHON", _ROOT / ".venv-oracles" / "bin" / "python"))
     with tempfile.TemporaryDirectory(prefix="bench-crate-") as scratch:
         tree = Path(scratch) / "tree"
         make_tree(tree, files, size)
@@ -104,7 +105,7 @@ def main() -> None:
         print(f"floor              {floor:.3f} s   (read, SHA-256 and CRC-32, one process)")
         print(f"entrenar-research  write {ours['write']:.3f} s   check {ours['check']:.3f} s")
         if not peer.exists():
-            print(f"ro-crate-py        not measured: there is no {peer.relative_to(_ROOT)}")
+            print(f"ro-crate-py        not measured: there is no {peer}")
             return
         theirs = best(peer, _PEER, tree, Path(scratch))
         ratio = ours["write"] / theirs["write"]

@@ -178,9 +178,7 @@ def modules(*folders: str) -> list[Module]:
     """Read the Python files below these folders of the repository."""
     paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     places = [PurePosixPath(path.relative_to(ROOT).as_posix()) for path in paths]
-    return [
-        Module(place, path.read_text(encoding="utf-8")) for place, path in zip(places, paths, strict=True)
-    ]
+    return [Module(place, path.read_text(encoding="utf-8")) for place, path in zip(places, paths, strict=True)]
 
 
 @pytest.mark.parametrize("rule", EVERYWHERE + IN_THE_PACKAGE, ids=lambda rule: rule.__name__)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import attempt, conclusion, observation, recipes, surroundings
+from entrenar_research.actions import attempt, conclusion, data, observation, recipes, surroundings
 from entrenar_research.actions.attempt import Attempt, Means, Options
 from entrenar_research.core import inference, pins, recipe
 from entrenar_research.errors import MissingToolError, RunFailedError, UsageError
@@ -24,7 +24,6 @@ from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.yaml_text import dump
-from entrenar_research.tools import dvc
 from entrenar_research.tools.git import Git
 
 _LOOKED_INTO = 1 << 20
@@ -219,7 +218,7 @@ def _propose(
     )
     tracked = set(Git(study.root).listed()) if (study.root / ".git").exists() else set()
     under_dvc = set(DvcFiles(study.root).pointers())
-    data = tuple(
+    new_data = tuple(
         path
         for path in inferred.declaration.inputs
         if path not in tracked and path not in under_dvc and not path.startswith("experiments/")
@@ -227,7 +226,7 @@ def _propose(
     return Proposal(
         experiment=Experiment(name=name, declaration=inferred.declaration),
         params=inferred.params,
-        data=data if DvcFiles(study.root).present() else (),
+        data=new_data if DvcFiles(study.root).present() else (),
         outside=(),
         network=seen.network,
     )
@@ -251,7 +250,7 @@ def write(study: StudyFiles, proposal: Proposal) -> None:
     files.write_atomically(directory / ".gitignore", "/result\n")
     if proposal.params:
         files.write_atomically(directory / "params.yaml", dump(proposal.params))
-    dvc.add(study.root, *proposal.data)
+    data.track(study, *proposal.data)
     if DvcFiles(study.root).present():
         DvcFiles(study.root).write_stage(experiment)
     study.write_declaration(experiment)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from entrenar_research.actions import conclusion, replay, trace_files
+from entrenar_research.actions import conclusion, data, replay, trace_files
 from entrenar_research.core import trace_comparison, trace_document
 from entrenar_research.core.trace_comparison import Comparison
 from entrenar_research.core.trace_document import TraceDocument
@@ -16,11 +16,9 @@ from entrenar_research.models.golden import GoldenRecord
 from entrenar_research.models.run import RunRecord
 from entrenar_research.runners.port import Runner
 from entrenar_research.store import files, study_files, sums
-from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.tools import dvc
 from entrenar_research.tracers.port import Tracer
 
 
@@ -72,8 +70,7 @@ def promote(
         calls=found.counts,
     )
     golden.write(record, trace_document.encode(found), table)
-    if DvcFiles(study.root).present():
-        dvc.add(study.root, f"{golden.relative(name)}/{name}.json")
+    data.track(study, f"{golden.relative(name)}/{name}.json")
     return record
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from entrenar_research.actions import data as tracking
 from entrenar_research.citations.port import CitationFormat
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Study
@@ -130,7 +131,7 @@ class _Maker:
         if not (self.root / ".dvc").exists():
             dvc.initialise(self.root)
         written = self._write(texts, data)
-        dvc.add(self.root, *data)
+        tracking.track(self.files, *data)
         for experiment in self.files.experiments():
             DvcFiles(self.root).write_stage(experiment)
             ignore = f"experiments/{experiment.name}/.gitignore"

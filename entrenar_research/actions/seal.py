@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion
+from entrenar_research.actions import conclusion, data, golden
 from entrenar_research.errors import ResearchError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord
@@ -17,7 +17,6 @@ from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.tools import dvc
 from entrenar_research.tools.git import Git
 
 _COMMON = (
@@ -75,13 +74,13 @@ def seal_golden(study: StudyFiles, git: Git, name: str, message: str, key: Path)
 
     Raises:
         UsageError: if there is no such golden trace.
+        IntegrityError: if it is damaged.
         ResearchError: if the signature that was made would not be accepted by the study.
     """
-    golden = GoldenFiles(study.root)
-    record = golden.load(name)
-    if DvcFiles(study.root).present():
-        dvc.commit(study.root, golden.pointer(name))
-    paths = [golden.relative(name), f"runs/{record.run}"]
+    record, _ = golden.load(study, name)
+    place = GoldenFiles(study.root).relative(name)
+    data.track(study, f"{place}/{name}.json")
+    paths = [place, f"runs/{record.run}"]
     stated = f"run: {record.run}\ntrace: {record.trace_id}"
     return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)
 

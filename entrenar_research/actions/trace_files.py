@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -22,16 +21,15 @@ SUMMARY = "trace/summary.txt"
 
 
 def replacements(root: Path, result: Path, shown_result: str, program: str) -> dict[str, str]:
-    """Names for the places of this machine: the study, the interpreter's environment, home and temporary files."""
-    names = {os.path.realpath(tempfile.gettempdir()): "$TMP", os.path.realpath(Path.home()): "$HOME"}
+    """Names for the places of this machine: the study, its result, the environment of the interpreter."""
+    names: dict[str, str] = {}
     if python.is_python(program):
-        for path in (os.path.realpath(program), program):
-            prefix = os.path.dirname(os.path.dirname(os.path.abspath(path)))
-            if prefix not in ("/", "/usr", "/usr/local"):
-                names[prefix] = "$PYTHON"
+        for prefix in (Path(program).resolve().parent.parent, Path(program).absolute().parent.parent):
+            if str(prefix) not in ("/", "/usr", "/usr/local"):
+                names[str(prefix)] = "$PYTHON"
     names[os.path.realpath(root)] = "$STUDY"
     names[os.path.realpath(result)] = f"$STUDY/{shown_result}"
-    return {place: name for place, name in names.items() if place != "/"}
+    return names
 
 
 def relocated(trace: Trace, staged: str, shown: str) -> Trace:

@@ -66,7 +66,7 @@ def escape_latex(text: str) -> str:
 
 
 def spell_latex(text: str) -> str:
-    """As `escape_latex`, and accented Latin letters as BibTeX's "special characters": `{\\'{E}}lise`.
+    r"""As `escape_latex`, and accented Latin letters as BibTeX's "special characters": `{\'{E}}lise`.
 
     Letters that plain LaTeX has no command for stay as they are: two accents on one, other scripts.
     """
@@ -76,10 +76,10 @@ def spell_latex(text: str) -> str:
 def _spelt(character: str) -> str:
     if character in _LETTERS:
         return f"{{\\{_LETTERS[character]}}}"
-    base, *marks = unicodedata.normalize("NFD", character)
-    if base.isascii() and len(marks) == 1 and marks[0] in _ACCENTS:
-        return f"{{\\{_ACCENTS[marks[0]]}{{{base}}}}}"
-    return character
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) != 2 or not parts[0].isascii() or parts[1] not in _ACCENTS:
+        return character
+    return f"{{\\{_ACCENTS[parts[1]]}{{{parts[0]}}}}}"
 
 
 def protect_latex(escaped: str) -> str:

@@ -241,6 +241,23 @@ class DvcFiles:
         listing = digests.dvc_directory((path, item.md5) for path, item in entries.items())
         self._put(digests.md5(listing) + ".dir", data=listing)
 
+    def add(self, path: str, item: FileHash) -> None:
+        """Puts one file under DVC as `dvc add` would: cache, `.dvc` file beside it, a line in `.gitignore`.
+
+        Raises:
+            StorageError: if the file system refuses.
+        """
+        place = self.root / path
+        self._put(item.md5, source=place)
+        executable = "  isexec: true\n" if is_executable(place) else ""
+        text = f"outs:\n- md5: {item.md5}\n  size: {item.size}\n{executable}  hash: md5\n  path: {place.name}\n"
+        ignored = place.parent / ".gitignore"
+        present = files.read_text(ignored) if ignored.is_file() else ""
+        if f"/{place.name}" not in present.splitlines():
+            joint = "" if not present or present.endswith("\n") else "\n"
+            files.write_atomically(ignored, f"{present}{joint}/{place.name}\n")
+        files.write_atomically(place.with_name(place.name + ".dvc"), text)
+
     def _put(self, name: str, *, source: Path | None = None, data: bytes = b"") -> None:
         place = self.root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
         if place.exists():

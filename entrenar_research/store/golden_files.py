@@ -20,10 +20,6 @@ class GoldenFiles:
         """`golden_traces/<name>`."""
         return f"golden_traces/{name}"
 
-    def pointer(self, name: str) -> str:
-        """DVC's file for the trace itself."""
-        return f"{self.relative(name)}/{name}.json.dvc"
-
     def directory(self, name: str) -> Path:
         """Where a golden trace is."""
         return self.root / "golden_traces" / name

@@ -39,7 +39,7 @@ def program(name: str) -> str:
     if found.exists():
         return str(found)
     elsewhere = shutil.which(name)
-    return elsewhere if elsewhere else absent(name)
+    return elsewhere or absent(name)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.latex import escape_latex, protect_latex
+from entrenar_research.core.latex import escape_latex, protect_latex, spell_latex
 
 COMMANDS = {
     "textbackslash": "\\",
@@ -29,6 +29,22 @@ def test_latex_prints_what_went_in(text: str) -> None:
     escaped = escape_latex(text)
     assert printed(escaped) == text
     assert not re.search(r"--|''|``|,,|!`|\?`", escaped)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [
+        ("Élise", r"{\'{E}}lise"),
+        ("E\u0301lise", r"{\'{E}}lise"),
+        ("Ørsted & Łoś", r"{\O}rsted \& {\L}o{\'{s}}"),
+        ("Straße", r"Stra{\ss}e"),
+        ("Šmíd Çelik Åå", r"{\v{S}}m{\'{i}}d {\c{C}}elik {\r{A}}{\r{a}}"),
+        ("Nguyễn 毛 Пётр đ ≠", "Nguyễn 毛 Пётр đ ≠"),
+        ("plain ~", r"plain \textasciitilde{}"),
+    ],
+)
+def test_latin_letters_are_spelt_with_plain_commands(text: str, spelt: str) -> None:
+    assert spell_latex(text) == spelt
 
 
 @given(st.text(st.sampled_from("\\{}%a")))

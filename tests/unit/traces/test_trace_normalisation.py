@@ -84,14 +84,16 @@ def lines(trace_of: TraceOf) -> Lines:
         ("1 io_uring_setup(8, 0x7ffc12345678) = 3<anon_inode:[io_uring]>", ["io_uring_setup(8, ADDR) = ok"]),
         (
             (
-                '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16) '
+                "1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(80), "
+                'sin_addr=inet_addr("192.0.2.1")}, 16) '
                 "= -1 EINPROGRESS (Operation now in progress)"
             ),
             ["connect([socket], 192.0.2.1:80, 16) = EINPROGRESS"],
         ),
         (
             (
-                '1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(40000), sin_addr=inet_addr("127.0.0.1")}, 16)'
+                "1 connect(3<socket:[9]>, {sa_family=AF_INET, sin_port=htons(40000), "
+                'sin_addr=inet_addr("127.0.0.1")}, 16)'
                 " = 0"
             ),
             ["connect([socket], 127.0.0.1:PORT, 16) = ok"],
