@@ -30,11 +30,11 @@ test: setup ## Run the tests (ARGS="..." is handed to pytest)
 check: lint format types layers docs ## Lint, format, types, layers and docs
 
 lint: setup ## Look for mistakes with ruff, and in shell scripts with shellcheck where it is installed
-	@$(bin)/ruff check $(code)
+	@$(bin)/ruff check --output-format concise $(code)
 	@scripts/check-shell
 
 format: setup ## Tell what is not formatted (make fix mends it)
-	@$(bin)/ruff format --check $(code)
+	@$(bin)/ruff format --check --output-format concise $(code)
 
 types: setup ## Check the types
 	@$(bin)/mypy $(typed)

@@ -3,8 +3,8 @@
 usage: python benchmarks/bench_crate.py [FILES [BYTES]]
 
 Each side runs in its own process over the same tree (made in a temporary directory, page cache warm) and
-times its own work, without start-up. ro-crate-py is looked for in `.venv-oracles` (or behind BENCH_PEER_PYTHON). It hashes nothing and
-flushes nothing to disk; we do both.
+times its own work, without start-up. ro-crate-py is looked for in `.venv-oracles`; BENCH_PEER_PYTHON names
+another interpreter that has it. It hashes nothing and flushes nothing to disk; we do both.
 """
 
 from __future__ import annotations

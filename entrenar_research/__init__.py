@@ -1,1 +1,72 @@
+"""Make a computational study checkable by a stranger.
+
+    from entrenar_research import Workspace, verify
+
+    here = Workspace()                      # the study around the working directory
+    done = here.run("training_loop")        # runs it unless it is up to date; done.record, done.reasons
+    report = verify("study.crate.zip", replay=True)
+    assert not report.wanting
+
+Importing this module costs next to nothing: every name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from entrenar_research.errors import ResearchError
+    from entrenar_research.models.experiment import Declaration, Experiment
+    from entrenar_research.models.golden import GoldenRecord
+    from entrenar_research.models.run import RunRecord
+    from entrenar_research.models.study import Affiliation, Person, Study
+    from entrenar_research.models.verdict import Finding, Report, Verdict
+    from entrenar_research.workspace import Workspace, verify
+
 __version__ = "0.1.0"
+__all__ = [
+    "Affiliation",
+    "Declaration",
+    "Experiment",
+    "Finding",
+    "GoldenRecord",
+    "Person",
+    "Report",
+    "ResearchError",
+    "RunRecord",
+    "Study",
+    "Verdict",
+    "Workspace",
+    "verify",
+]
+
+_HOMES = {
+    "Affiliation": "models.study",
+    "Declaration": "models.experiment",
+    "Experiment": "models.experiment",
+    "Finding": "models.verdict",
+    "GoldenRecord": "models.golden",
+    "Person": "models.study",
+    "Report": "models.verdict",
+    "ResearchError": "errors",
+    "RunRecord": "models.run",
+    "Study": "models.study",
+    "Verdict": "models.verdict",
+    "Workspace": "workspace",
+    "verify": "workspace",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, imported from where it lives."""
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import importlib  # not at the top: a training script that only imports us does not pay for it
+
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

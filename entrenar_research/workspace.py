@@ -10,12 +10,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from entrenar_research import __version__, registry
-from entrenar_research.actions.attempt import Means
-from entrenar_research.bundles.port import BundleFormat
+from entrenar_research.actions import run as run_action
+from entrenar_research.actions import verify as verify_action
+from entrenar_research.actions.attempt import Means, Options
+from entrenar_research.actions.run import Ran
+from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.citations.port import CitationFormat
-from entrenar_research.errors import NotAStudyError
-from entrenar_research.models.verdict import Finding
+from entrenar_research.errors import NotAStudyError, UsageError
+from entrenar_research.models.verdict import Finding, Report
 from entrenar_research.runners.port import Runner
 from entrenar_research.signers.port import Signer
 from entrenar_research.store import study_files
@@ -59,6 +64,17 @@ class Workspace:
             return cls(start)
         except NotAStudyError:
             return None
+
+    def run(
+        self, name: str, options: Options | None = None, *, announce: Callable[[str], None] = lambda reason: None
+    ) -> Ran:
+        """Runs the experiment `name` unless it is up to date; `announce` is told why before it begins.
+
+        Raises:
+            UsageError: if it cannot be run.
+            RunFailedError: if its command fails; that is recorded, and the last good result untouched.
+        """
+        return run_action.run(self.files, name, options or Options(), self.means(announce))
 
     def means(self, announce: Callable[[str], None]) -> Means:
         """What runs are carried out with here: the host runner, strace, the caller's environment."""
@@ -127,3 +143,39 @@ def inspect_unpacked(directory: Path) -> tuple[Finding, ...]:
     from entrenar_research.bundles import ro_crate  # a member: chosen by what lies in the directory
 
     return ro_crate.inspect_directory(directory)
+
+
+def verify(
+    target: str | Path,
+    *,
+    replay: bool = False,
+    consent: Callable[[], bool] | None = None,
+    trusted: Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Verifies a study, a bundle, or the directory of an unpacked one.
+
+    With `replay` every experiment is run again; the code of a bundle only if `consent` (by default: none needed,
+    `replay` is one) says yes. `trusted` is an allowed_signers file to use instead of the study's own.
+
+    Raises:
+        UsageError: if there is nothing of that name.
+        NotAStudyError: if it is a directory, but no study.
+    """
+    place = Path(target)
+    if not place.exists():
+        raise UsageError(f"{target}: no such study or bundle")
+    means = verify_action.Means(
+        runner=runner("host"),
+        environment=dict(os.environ),
+        trusted=trusted,
+        replay=replay,
+        consent=consent or (lambda: True),
+        progress=progress or (lambda done, total: None),
+    )
+    if place.is_dir() and not (place / ".git").exists() and (place / verify_action.METADATA).is_file():
+        return verify_action.verify_unpacked(place, inspect_unpacked(place), means)
+    if place.is_dir():
+        own = msgspec.structs.replace(means, consent=lambda: True)
+        return verify_action.verify_study(study_files.find_root(place), own)
+    return verify_action.verify_bundle(place, bundle_format("ro-crate"), means)

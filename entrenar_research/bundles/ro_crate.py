@@ -30,9 +30,7 @@ class RoCrate:
         """See the port. Each file is hashed, then copied; one that changes in between is refused."""
         planned = _plan(content)
         facts = {item.name: FileFacts(item.checksums.size, item.checksums.sha256) for item in planned}
-        metadata = crate_metadata.build(
-            content.study, content.experiments, content.runs, facts, date=content.date
-        )
+        metadata = crate_metadata.build(content.study, content.experiments, content.runs, facts, date=content.date)
         _check(metadata, facts)
         planned.insert(0, Planned(crate_paths.METADATA, metadata, checksums.of_bytes(metadata)))
         meter = Meter(progress, sum(item.checksums.size for item in planned))

@@ -12,7 +12,6 @@ import sys
 
 import msgspec
 
-from entrenar_research.actions import run as action
 from entrenar_research.actions.attempt import Options
 from entrenar_research.actions.run import Ran
 from entrenar_research.errors import EXIT_DONE
@@ -56,8 +55,7 @@ def execute(args: argparse.Namespace) -> int:
         under_dvc=os.environ.get("DVC_STAGE") == args.name,
         echo=text and not args.quiet,
     )
-    means = here.means(lambda reason: screen.line(f"{args.name} runs: {reason}", "quiet"))
-    ran = action.run(here.files, args.name, options, means)
+    ran = here.run(args.name, options, announce=lambda reason: screen.line(f"{args.name} runs: {reason}", "quiet"))
     if text:
         view.draw_run(screen, ran, here.files.experiment(args.name))
     else:

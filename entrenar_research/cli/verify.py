@@ -8,17 +8,14 @@ unknown was not checked. Exit code 0 only if nothing is different or broken.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import msgspec
 
 from entrenar_research import workspace
-from entrenar_research.actions import verify as action
 from entrenar_research.cli import asking
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
-from entrenar_research.models.verdict import Report
 from entrenar_research.store import study_files
 from entrenar_research.views.terminal import reports as view
 from entrenar_research.views.terminal.screen import Screen
@@ -47,15 +44,15 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.allowed_signers}: no such file")
     if args.replay and args.no_replay:
         raise UsageError("--replay and --no-replay exclude each other")
+    target = Path(args.target) if args.target else study_files.find_root(Path.cwd())
     with screen.progress("verifying") as update:
-        means = action.Means(
-            runner=workspace.runner("host"),
-            environment=dict(os.environ),
-            trusted=args.allowed_signers.resolve() if args.allowed_signers else None,
+        report = workspace.verify(
+            target,
             replay=not args.no_replay,
+            consent=lambda: args.replay or _consent(target),
+            trusted=args.allowed_signers.resolve() if args.allowed_signers else None,
             progress=update,
         )
-        report = _verify(args, means)
     if args.format == "json":
         sys.stdout.write(msgspec.json.encode(view.plain(report)).decode() + "\n")
     else:
@@ -63,18 +60,5 @@ def execute(args: argparse.Namespace) -> int:
     return EXIT_WANTING if report.wanting else EXIT_DONE
 
 
-def _verify(args: argparse.Namespace, means: action.Means) -> Report:
-    target = Path(args.target) if args.target else study_files.find_root(Path.cwd())
-    if not target.exists():
-        raise UsageError(f"{target}: no such study or bundle")
-    if target.is_dir() and not (target / ".git").exists() and (target / action.METADATA).is_file():
-        means = msgspec.structs.replace(means, consent=lambda: _consent(args.replay, target))
-        return action.verify_unpacked(target, workspace.inspect_unpacked(target), means)
-    if target.is_dir():
-        return action.verify_study(study_files.find_root(target), means)
-    means = msgspec.structs.replace(means, consent=lambda: _consent(args.replay, target))
-    return action.verify_bundle(target, workspace.bundle_format("ro-crate"), means)
-
-
-def _consent(given: bool, target: Path) -> bool:
-    return given or asking.confirm(f"Replaying runs the code in {target.name} on this machine. Go ahead?")
+def _consent(target: Path) -> bool:
+    return asking.confirm(f"Replaying runs the code in {target.name} on this machine. Go ahead?")

@@ -6,10 +6,13 @@ from typing import Final
 
 _TYPES: Final = {
     "bib": "application/x-bibtex",
+    "bin": "application/octet-stream",
     "bz2": "application/x-bzip2",
     "c": "text/x-c",
     "cff": "application/yaml",
     "csv": "text/csv",
+    "dat": "application/octet-stream",
+    "dvc": "application/yaml",
     "gif": "image/gif",
     "gz": "application/gzip",
     "h5": "application/x-hdf5",
@@ -27,9 +30,11 @@ _TYPES: Final = {
     "nix": "text/plain",
     "npy": "application/octet-stream",
     "npz": "application/zip",
+    "onnx": "application/octet-stream",
     "parquet": "application/vnd.apache.parquet",
     "pdf": "application/pdf",
     "png": "image/png",
+    "pt": "application/octet-stream",
     "py": "text/x-python",
     "r": "text/plain",
     "rs": "text/plain",
@@ -48,10 +53,24 @@ _TYPES: Final = {
     "zip": "application/zip",
     "zst": "application/zstd",
 }
+_NAMES: Final = {
+    ".dvcignore": "text/plain",
+    ".gitattributes": "text/plain",
+    ".gitignore": "text/plain",
+    "COPYING": "text/plain",
+    "LICENSE": "text/plain",
+    "Makefile": "text/plain",
+    "NOTICE": "text/plain",
+    "README": "text/plain",
+    "dvc.lock": "application/yaml",
+    "flake.lock": "application/json",
+}
 
 
 def media_type(path: str) -> str | None:
-    """The media type that the last extension of a path stands for, where it is known."""
+    """The media type that a file's name or last extension stands for, where it is known."""
     name = path.rpartition("/")[2]
+    if name in _NAMES:
+        return _NAMES[name]
     stem, _, extension = name.rpartition(".")
     return _TYPES.get(extension.lower()) if stem else None

@@ -52,8 +52,17 @@ def build(
     graph += [building.software[name] for name in sorted(building.software)]
     graph += actions
     graph += building.values.values()
-    document = {"@context": list(CONTEXT), "@graph": graph}
+    document = {"@context": list(CONTEXT), "@graph": [_compact(entity) for entity in graph]}
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=1) + b"\n"
+
+
+def _compact(entity: Entity) -> Entity:
+    """A list of one value as that value, as RO-Crate 1.1 recommends ("compacted" JSON-LD)."""
+    return {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for key, value in entity.items()
+        if value != []
+    }
 
 
 def _descriptor() -> Entity:
@@ -90,9 +99,7 @@ def _root(study: Study, authors: list[str], date: str) -> Entity:
     return entity
 
 
-def _directories(
-    files: CrateFiles, experiments: tuple[Experiment, ...], runs: list[RunRecord]
-) -> dict[str, Entity]:
+def _directories(files: CrateFiles, experiments: tuple[Experiment, ...], runs: list[RunRecord]) -> dict[str, Entity]:
     """The directories that mean something: experiments, evidence of runs, those that runs used or made."""
     found: dict[str, Entity] = {}
 

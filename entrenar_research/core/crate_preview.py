@@ -20,9 +20,7 @@ _STYLE = (
 )
 
 
-def page(
-    study: Study, runs: Sequence[RunRecord], files: Sequence[tuple[str, int]], *, date: str, tool: str
-) -> bytes:
+def page(study: Study, runs: Sequence[RunRecord], files: Sequence[tuple[str, int]], *, date: str, tool: str) -> bytes:
     """Title, authors, licence, runs with their metrics, files (path, bytes). `date` is ISO 8601."""
     title = html.escape(study.title)
     parts = [

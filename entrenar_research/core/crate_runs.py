@@ -96,9 +96,7 @@ class Runs:
     def _metrics(self, record: RunRecord) -> list[str]:
         return [self._value(record, "metric", *item) for item in sorted(record.metrics.items())]
 
-    def _value(
-        self, record: RunRecord, kind: str, name: str, value: Any, *, description: str | None = None
-    ) -> str:
+    def _value(self, record: RunRecord, kind: str, name: str, value: Any, *, description: str | None = None) -> str:
         identifier = f"#{kind}-{quote(record.id, safe='')}/{quote(name, safe='')}"
         entity: Entity = {"@id": identifier, "@type": "PropertyValue", "name": name, "value": plain(value)}
         if description is not None:
@@ -152,9 +150,7 @@ class Runs:
         needs: Sequence[str] = (),
         description: str = "",
     ) -> str:
-        entity = self.software.setdefault(
-            identifier, {"@id": identifier, "@type": "SoftwareApplication", "name": name}
-        )
+        entity = self.software.setdefault(identifier, {"@id": identifier, "@type": "SoftwareApplication", "name": name})
         if version:
             entity["softwareVersion"] = version
         if description:

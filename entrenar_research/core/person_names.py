@@ -72,7 +72,10 @@ def format_bibtex_name(person: Person, spell: Callable[[str], str] = str) -> str
     particle, family = person.particle or "", person.family
     if not all(_is_particle(word) for word in particle.split()):
         particle, family = "", f"{particle} {family}"
-    last = f"{{{spell(family)}}}" if _splits_wrongly(family) else spell(family)
+    last = spell(family)
+    # bibtexparser loses a backslash that a name begins with.
+    if _splits_wrongly(family) or last.startswith("\\"):
+        last = f"{{{last}}}"
     suffix, given = _guarded(person.suffix or "", spell), _guarded(person.given, spell)
     return ", ".join(part for part in (f"{spell(particle)} {last}".lstrip(), suffix, given) if part)
 

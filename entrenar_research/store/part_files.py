@@ -54,9 +54,7 @@ def _sync_directory(directory: Path) -> None:
 def _remove_stale(target: Path) -> None:
     pattern = re.compile(re.escape(f".{target.name}.") + r"([0-9]{1,9})\.part")
     with os.scandir(target.parent) as entries:
-        found = [
-            (Path(entry.path), match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))
-        ]
+        found = [(Path(entry.path), match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))]
     for path, pid in found:
         if int(pid) == os.getpid() or not _alive(int(pid)):
             with contextlib.suppress(OSError):  # held by another machine, or not ours: it stays

@@ -63,8 +63,10 @@ def simpler_processor() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def results(study: Path) -> dict[tuple[str, str], Path]:
     """The result folder of each experiment's run, by the names of the two."""
+    kinds = {"first": {}, "second": simpler_processor()}
 
-    def run(name: str, kind: str, settings: dict[str, str]) -> Path:
+    def run(job: tuple[str, str]) -> Path:
+        name, kind = job
         out = study / "results" / name / kind
         out.mkdir(parents=True)
         values = declaration(name)
@@ -72,7 +74,7 @@ def results(study: Path) -> dict[tuple[str, str], Path]:
         command = command.replace("${seed}", str(values["seed"])).replace("${result}", str(out))
         program, *words = shlex.split(command)
         assert program == "python"
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **settings}
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **kinds[kind]}
         done = subprocess.run(
             [sys.executable, *words], cwd=study, env=environment, capture_output=True, text=True, check=False
         )
@@ -80,11 +82,9 @@ def results(study: Path) -> dict[tuple[str, str], Path]:
         assert done.stderr == ""
         return out
 
-    kinds = {"first": {}, "second": simpler_processor()}
     jobs = [(name, kind) for kind in kinds for name in reversed(SCRIPTS)]
     with ThreadPoolExecutor(2) as pool:
-        folders = pool.map(lambda job: run(*job, kinds[job[1]]), jobs)
-        return dict(zip(jobs, folders, strict=True))
+        return dict(zip(jobs, pool.map(run, jobs), strict=True))
 
 
 @pytest.fixture(params=list(SCRIPTS))
@@ -110,7 +110,9 @@ def script() -> Callable[[str], ModuleType]:
             assert spec is not None
             assert spec.loader is not None
             sys.modules[unique] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules[unique])
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "dont_write_bytecode", True)  # an experiment's folder is the study's
+                spec.loader.exec_module(sys.modules[unique])
         return sys.modules[unique]
 
     return load

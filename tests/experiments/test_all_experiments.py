@@ -180,7 +180,7 @@ def test_params_that_are_a_list(refused: Callable[..., str], tmp_path: Path) -> 
 
 def test_a_refusal_is_one_line_and_status_2(name: str, study: Path, tmp_path: Path) -> None:
     script = study / "experiments" / name / SCRIPTS[name]
-    words = ["--data", "none.csv", "--params", script.parent / "params.yaml", "--seed", "1", "--out", tmp_path]
+    words = ["--data=none.csv", f"--params={script.parent / 'params.yaml'}", "--seed=1", f"--out={tmp_path}"]
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"{SCRIPTS[name]}: error: [Errno 2] No such file or directory: 'none.csv'\n"

@@ -312,7 +312,8 @@ def test_biber_splits_the_names_as_we_do(people: list[Person], tmp_path_factory:
         }
         found.append([parts.get(kind, "") for kind in ("given", "prefix", "family", "suffix")])
     plain = read(READ_LATEX, ["pylatexenc"], json.dumps(found))
-    assert plain == [expected_author(person) for person in people]
+    differing = [pair for pair in zip(plain, map(expected_author, people), strict=True) if pair[0] != pair[1]]
+    assert not differing
 
 
 @BY_CHANCE
@@ -321,7 +322,8 @@ def test_pybtex_and_bibtexparser_split_the_names_as_we_do(people: list[Person]) 
     text = BIBTEX.render(msgspec.structs.replace(PLAIN, authors=tuple(people)))
     found = read(READ_AUTHORS, ["bibtexparser", "pybtex", "pylatexenc"], text)
     expected = [expected_author(person) for person in people]
-    assert found == {"pybtex": expected, "bibtexparser": expected}
+    for library, names in found.items():
+        assert not [pair for pair in zip(names, expected, strict=True) if pair[0] != pair[1]], library
 
 
 @BY_CHANCE

@@ -29,7 +29,7 @@ def found() -> dict[str, Any]:
 
 
 def ids(value: Any) -> list[str]:
-    return [item["@id"] for item in value]
+    return [item["@id"] for item in (value if isinstance(value, list) else [value])]
 
 
 def action(found: dict[str, Any], record: RunRecord) -> dict[str, Any]:
@@ -77,7 +77,8 @@ def test_every_file_has_size_digest_and_type(found: dict[str, Any]) -> None:
     assert entity["sha256"] == FACTS["data/日本語/データ#1.bin"].sha256
     assert entity["name"] == "data/日本語/データ#1.bin"
     assert found["data/digits.csv"]["encodingFormat"] == "text/csv"
-    assert "encodingFormat" not in found["LICENSE"]
+    assert found["LICENSE"]["encodingFormat"] == "text/plain"
+    assert "encodingFormat" not in sample.entities(build(facts={"a.unheard": FileFacts(1, "0" * 64)}))["a.unheard"]
 
 
 def test_directories_that_mean_something_are_nested(found: dict[str, Any]) -> None:
