@@ -4,7 +4,7 @@ A base network learns to read the digits 0 to 4. Then every weight W of it is fr
 and gets an adapter: its layer computes with W + alpha / rank * B A, and only the slender
 A and B learn (LoRA, Hu et al., 2021). The new task is to read all ten digits.
 
-The same seed gives the same bytes on every processor. NumPy's ``@`` and ``exp`` do
+The same seed is to give the same bytes on every processor. NumPy's ``@`` and ``exp`` do
 not promise that: how they add and round depends on the processor's instructions.
 ``matmul`` and ``exp`` below use elementwise arithmetic only, whose every bit
 IEEE 754 fixes.

@@ -4,7 +4,7 @@ A softmax classifier learns to read handwritten digits. It is stored as JSON, YA
 and SafeTensors; each file must give back the same bits, the same metadata and the
 same predictions, and a SafeTensors file cut short must be refused.
 
-The same seed gives the same bytes on every processor. NumPy's ``@`` and ``exp`` do
+The same seed is to give the same bytes on every processor. NumPy's ``@`` and ``exp`` do
 not promise that: how they add and round depends on the processor's instructions.
 ``matmul`` and ``exp`` below use elementwise arithmetic only, whose every bit
 IEEE 754 fixes.

@@ -3,7 +3,7 @@
 One hidden ReLU layer, softmax on top, trained by stochastic gradient descent with
 momentum, a learning rate that falls in steps, and gradients clipped to a global norm.
 
-The same seed gives the same bytes on every processor. NumPy's ``@`` and ``exp`` do
+The same seed is to give the same bytes on every processor. NumPy's ``@`` and ``exp`` do
 not promise that: how they add and round depends on the processor's instructions.
 ``matmul`` and ``exp`` below use elementwise arithmetic only, whose every bit
 IEEE 754 fixes.

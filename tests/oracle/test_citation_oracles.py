@@ -71,7 +71,7 @@ STUDIES = {
     "no ASCII": msgspec.structs.replace(PLAIN, title="数字", authors=(Person(given="Пётр", family="Капица"),)),
 }
 
-WORD = st.text(st.sampled_from("abxyzABXYZéÉøØşŞ毛Яя'.-=&%_#~^\\$"), min_size=1, max_size=6).filter(
+WORD = st.text(st.sampled_from("abxyzABXYZéÉøØşŞ毛Яя'.-=&%_#~\\$"), min_size=1, max_size=6).filter(
     lambda word: any(character.isalpha() for character in word)
 )
 WORDS = st.lists(WORD | st.sampled_from(["and", "de", "Y", "y", "al-Rahman", "d'Or"]), min_size=1, max_size=3).map(
