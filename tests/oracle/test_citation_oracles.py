@@ -71,13 +71,15 @@ STUDIES = {
     "no ASCII": msgspec.structs.replace(PLAIN, title="数字", authors=(Person(given="Пётр", family="Капица"),)),
 }
 
+# Not "^": biber hands on another character, U+02C6.
 WORD = st.text(st.sampled_from("abxyzABXYZéÉøØşŞ毛Яя'.-=&%_#~\\$"), min_size=1, max_size=6).filter(
     lambda word: any(character.isalpha() for character in word)
 )
 WORDS = st.lists(WORD | st.sampled_from(["and", "de", "Y", "y", "al-Rahman", "d'Or"]), min_size=1, max_size=3).map(
     " ".join
 )
-PARTICLES = st.sampled_from(["van", "van der", "de la", "dos", "von und zu", "'t"])
+# Not "'t": biber counts a word that begins with an apostrophe as part of the family name.
+PARTICLES = st.sampled_from(["van", "van der", "de la", "dos", "von und zu"])
 NAMES = st.one_of(
     st.builds(
         Person,
