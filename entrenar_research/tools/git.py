@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,14 @@ from entrenar_research.errors import IntegrityError, ToolError, UsageError
 from entrenar_research.models.run import GitState
 from entrenar_research.tools import process
 from entrenar_research.tools.process import Completed
+
+
+_NOT_ASKED = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR", "GIT_GRAFT_FILE", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+)  # fmt: skip
+"""What would lead Git to another repository: a hook that calls us has it set (`git rev-parse --local-env-vars`)."""
 
 
 class TreeEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,15 +56,19 @@ class Git:
     ) -> Completed:
         """Runs `git` here with `settings` as one-time configuration.
 
+        Its messages are English, and what it reads is what was committed: no replaced objects (git-replace(1)).
+
         Raises:
             ToolError: if it fails and `check` is set.
         """
         argv = ["git"]
         if self.git_dir is not None:
             argv += [f"--git-dir={self.git_dir}", f"--work-tree={self.root}"]
-        for key, value in (settings or {}).items():
+        for key, value in {"core.fsmonitor": "false", **(settings or {})}.items():
             argv += ["-c", f"{key}={value}"]
-        return process.run([*argv, *arguments], cwd=self.root, check=check, stdin=stdin)
+        inherited = {key: value for key, value in os.environ.items() if key not in _NOT_ASKED}
+        environment = {**inherited, "GIT_NO_REPLACE_OBJECTS": "1", "LANGUAGE": "en"}
+        return process.run([*argv, *arguments], cwd=self.root, check=check, stdin=stdin, env=environment)
 
     def exists(self) -> bool:
         """Whether `root` itself is the top of a work tree (not merely inside of one)."""
@@ -106,13 +119,13 @@ class Git:
         done = self.call("log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", revision)
         return done.text
 
-    def tree(self, revision: str = "HEAD") -> tuple[TreeEntry, ...]:
-        """Every file of a commit.
+    def tree(self, revision: str = "HEAD", *paths: str) -> tuple[TreeEntry, ...]:
+        """Every file of a commit, or those at and below `paths`.
 
         Raises:
             IntegrityError: if the commit or one of its trees cannot be read.
         """
-        done = self.call("ls-tree", "-r", "-z", "--full-tree", revision, check=False)
+        done = self.call("ls-tree", "-r", "-z", "--full-tree", revision, "--", *paths, check=False)
         if done.status != 0:
             raise IntegrityError(process.failure(["git", "ls-tree", "-r", revision], done))
         entries = []
@@ -123,12 +136,16 @@ class Git:
                 entries.append(TreeEntry(path=path.decode("utf-8", "surrogateescape"), mode=mode, blob=blob))
         return tuple(entries)
 
-    def blobs(self, paths: Sequence[str]) -> tuple[str, ...]:
-        """The blob ids that the files at `paths` have now: always read, never taken from the index."""
+    def blobs(self, paths: Sequence[str], *, converted: bool = False) -> tuple[str, ...]:
+        """The blob ids that the bytes at `paths` have now: always read, never taken from the index.
+
+        `converted` applies what `.gitattributes` and the configuration ask for on the way into a commit.
+        """
         if not paths:
             return ()
-        text = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
-        return tuple(self.call("hash-object", "--stdin-paths", stdin=text).text.split("\n"))
+        text = "".join(f"{_quoted(path)}\n" for path in paths).encode("utf-8", "surrogateescape")
+        options = () if converted else ("--no-filters",)
+        return tuple(self.call("hash-object", *options, "--stdin-paths", stdin=text).text.split("\n"))
 
     def listed(self, *options: str, paths: Iterable[str] = ()) -> tuple[str, ...]:
         """`git ls-files` with `options`; paths relative to the root."""
@@ -178,10 +195,17 @@ class Git:
         )  # fmt: skip
 
     def verify_tag(self, name: str, allowed_signers: Path) -> TagCheck:
-        """Whether the tag's signature is good and its key allowed at the tag's time (`git verify-tag`)."""
+        """Whether the tag's signature is good and its key allowed at the tag's time (`git verify-tag`).
+
+        The programs that judge are named here: a repository's own configuration may name others.
+        """
         done = self.call(
-            "verify-tag", name, check=False,
-            settings={"gpg.format": "ssh", "gpg.ssh.allowedSignersFile": str(allowed_signers)},
+            "verify-tag", f"refs/tags/{name}", check=False,
+            settings={
+                "gpg.format": "ssh", "gpg.ssh.allowedSignersFile": str(allowed_signers),
+                "gpg.ssh.program": "ssh-keygen", "gpg.ssh.revocationFile": "",
+                "gpg.program": "gpg", "gpg.openpgp.program": "gpg", "gpg.x509.program": "gpgsm",
+            },
         )  # fmt: skip
         message = done.stderr.decode("utf-8", "replace").strip()
         good = 'Good "git" signature for '
@@ -198,6 +222,27 @@ class Git:
             ToolError: if it leads to none.
         """
         return self.call("rev-parse", "--verify", f"refs/tags/{name}^{{commit}}").text
+
+    def references(self) -> dict[str, tuple[str, str]]:
+        """Every reference by its full name, with the kind and id of the object it leads to."""
+        done = self.call("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
+        found = (line.split(" ", 2) for line in done.text.splitlines())
+        return {name: (kind, object_id) for kind, object_id, name in found}
+
+    def peeled(self, name: str) -> str | None:
+        """The object at the end of a reference, tags followed; None if it cannot be reached."""
+        done = self.call("rev-parse", "--verify", "--quiet", f"{name}^{{}}", check=False)
+        return done.text if done.status == 0 else None
+
+    def common_directory(self) -> Path | None:
+        """Where references and objects lie, or None if Git finds no repository."""
+        done = self.call("rev-parse", "--git-common-dir", check=False)
+        base = self.root if self.git_dir is None else self.git_dir
+        return Path(base, done.text) if done.status == 0 else None
+
+    def is_ancestor(self, commit: str, of: str = "HEAD") -> bool:
+        """Whether `commit` is `of` or belongs to its history."""
+        return self.call("merge-base", "--is-ancestor", commit, of, check=False).status == 0
 
     def fsck(self) -> str | None:
         """What is wrong with the object store, or None: every object is inflated and hashed again."""
@@ -216,6 +261,14 @@ class Git:
         return self.call(
             "bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags", settings=packed
         ).stdout
+
+
+def _quoted(path: str) -> str:
+    """A path as one line of input: in C's notation where it could be misread."""
+    if not path.startswith('"') and "\n" not in path:
+        return path
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def clone_history(bundle: Path, git_dir: Path) -> Git:

@@ -26,9 +26,7 @@ def test_a_plain_study_stays_as_it_is() -> None:
 
 def test_values_get_their_normal_form() -> None:
     affiliations = (Affiliation(name=" Brown  University", ror="05gq02987"),)
-    person = Person(
-        family="Carberry ", orcid="https://orcid.org/000000021825009" + "7", affiliations=affiliations
-    )
+    person = Person(family="Carberry ", orcid="https://orcid.org/000000021825009" + "7", affiliations=affiliations)
     study = Study(
         title=" Softmax\n on   digits ",
         authors=(person,),

@@ -6,9 +6,7 @@ from entrenar_research.core.doi import parse_doi
 from entrenar_research.errors import UsageError
 
 
-@pytest.mark.parametrize(
-    "bare", ["10.5281/zenodo.123", "10.1000.10/Ab-C_(1)[2];3", "10.1016/S0140-6736(05)71146-6"]
-)
+@pytest.mark.parametrize("bare", ["10.5281/zenodo.123", "10.1000.10/Ab-C_(1)[2];3", "10.1016/S0140-6736(05)71146-6"])
 @pytest.mark.parametrize(
     "written", ["{}", " {}", "doi:{}", "DOI: {}", "doi.org/{}", "https://doi.org/{}", "http://dx.doi.org/{}"]
 )

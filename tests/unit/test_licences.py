@@ -21,9 +21,7 @@ EXPRESSIONS = st.recursive(
     max_leaves=6,
 )
 PIECES = st.lists(
-    st.sampled_from(
-        ["MIT", "mit", "AND", "or", "WITH", "(", ")", "()", "Classpath-exception-2.0", "+", "GPL", " "]
-    ),
+    st.sampled_from(["MIT", "mit", "AND", "or", "WITH", "(", ")", "()", "Classpath-exception-2.0", "+", "GPL", " "]),
     max_size=9,
 )
 
@@ -183,6 +181,4 @@ def test_anything_but_a_single_listed_licence_has_none(text: str) -> None:
 
 def test_all_licences_of_cff_are_in_force() -> None:
     assert [parse_licence(licence) for licence in sorted(CFF_LICENCES)] == sorted(CFF_LICENCES)
-    assert not [
-        pair for pair in itertools.pairwise(sorted(CFF_LICENCES)) if pair[0].lower() == pair[1].lower()
-    ]
+    assert not [pair for pair in itertools.pairwise(sorted(CFF_LICENCES)) if pair[0].lower() == pair[1].lower()]

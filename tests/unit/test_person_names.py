@@ -8,7 +8,7 @@ from entrenar_research.core.person_names import format_bibtex_name, parse_author
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Person
 
-LETTERS = "abcxyzABCXYZéÉøØłŁşŞßçÀ毛泽東Яя'’.-ñ" + "and"
+LETTERS = "abcxyzABCXYZéÉøØłŁşŞßçÀ毛泽東Яя'\u2019.-ñ" + "and"
 WORD = st.text(st.sampled_from(LETTERS), min_size=1, max_size=7)
 SEVERAL = st.lists(WORD, min_size=1, max_size=3).map(" ".join)
 LOWER = st.lists(

@@ -49,13 +49,11 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 
 
 def test_wrong_check_digits_are_named_with_the_right_ones() -> None:
-    with pytest.raises(UsageError, match="05dxps056: the last two digits should be 55 .* found 56"):
+    with pytest.raises(UsageError, match=r"05dxps056: the last two digits should be 55 .* found 56"):
         parse_ror("https://ror.org/05dxps056")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "15dxps055", "05dxps05", "05dxps0555", "05dxpi055", "https://grid.ac/05dxps055"]
-)
+@pytest.mark.parametrize("text", ["", "15dxps055", "05dxps05", "05dxps0555", "05dxpi055", "https://grid.ac/05dxps055"])
 def test_another_shape_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"such as https://ror\.org/05dxps055"):
         parse_ror(text)

@@ -13,6 +13,7 @@ from entrenar_research.core import digests
 from entrenar_research.models.experiment import Declaration, Experiment
 from entrenar_research.models.run import Environment, FileDigest, GitState, RunRecord
 from entrenar_research.models.study import Affiliation, Person, Study
+from entrenar_research.models.verdict import Finding
 
 BROWN = Affiliation(name="Brown University", ror="https://ror.org/05gq02987")
 STUDY = Study(
@@ -183,3 +184,13 @@ def small(**members: bytes) -> Content:
 def entities(metadata: bytes) -> dict[str, dict[str, object]]:
     """The entities of a metadata file by identifier."""
     return {item["@id"]: item for item in json.loads(metadata)["@graph"]}
+
+
+def wanting(findings: tuple[Finding, ...]) -> list[Finding]:
+    """The findings that make a check fail."""
+    return [finding for finding in findings if finding.verdict.wanting]
+
+
+def files_below(directory: Path) -> dict[str, bytes]:
+    """Every file below a directory by its path."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}

@@ -73,9 +73,7 @@ def test_the_month_is_an_abbreviation_of_bibtex(month: str, name: str) -> None:
         ("García Márquez", "The and of", None, "garciamarquez"),
     ],
 )
-def test_the_key_is_made_of_name_year_and_title(
-    family: str, title: str, released: str | None, key: str
-) -> None:
+def test_the_key_is_made_of_name_year_and_title(family: str, title: str, released: str | None, key: str) -> None:
     assert citation_key(changed(authors=(Person(family=family),), title=title, released=released)) == key
 
 

@@ -34,8 +34,6 @@ TRAPS = st.sampled_from(
         "# a",
         "'",
         '"',
-    ]
-    + [
         "[a]",
         "{a}",
         "*a",
@@ -52,7 +50,7 @@ TRAPS = st.sampled_from(
         "=",
         "a\\n",
         "é",
-        "\U0001f9ea",
+        "🧪",
         "a:",
         "?",
     ]
@@ -177,9 +175,7 @@ def test_a_text_of_several_lines_comes_back(description: str) -> None:
 
 def test_text_stays_readable_outside_ascii() -> None:
     text = FORMAT.render(
-        msgspec.structs.replace(
-            STUDY, title="Études: 毛 🧪", authors=(Person(given="Élise", family="Ørsted"),)
-        )
+        msgspec.structs.replace(STUDY, title="Études: 毛 🧪", authors=(Person(given="Élise", family="Ørsted"),))
     )
     assert "Études: 毛 🧪" in text
     assert "family-names: Ørsted" in text
