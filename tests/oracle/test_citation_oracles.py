@@ -1,13 +1,10 @@
 """Citation files before judges that are not ours: cffconvert, the CFF schema, biber, BibTeX, pybtex, bibtexparser."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -23,12 +20,10 @@ from entrenar_research.core.licences import licence_url, parse_licence
 from entrenar_research.core.orcid import parse_orcid
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Affiliation, Person, Study
+from tests.oracle.judges import DATA, absent, program, python_with
 
 pytestmark = pytest.mark.oracle
 
-ROOT = Path(__file__).resolve().parents[2]
-ORACLES = ROOT / ".venv-oracles" / "bin"
-DATA = Path(os.environ.get("ENTRENAR_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 CARBERRY = Person(given="Josiah", family="Carberry", orcid="0000-0002-1825-0097")
 PLAIN = Study(title="Softmax on digits", authors=(CARBERRY,), license="MIT")
@@ -130,29 +125,6 @@ import json, sys
 from pylatexenc.latex2text import LatexNodes2Text
 json.dump([[LatexNodes2Text().latex_to_text(part) for part in name] for name in json.load(sys.stdin)], sys.stdout)
 """
-
-
-def absent(what: str) -> NoReturn:
-    """Skip, or fail where the validators are required."""
-    reason = f"{what} is not installed"
-    if os.environ.get("CI_ORACLES") == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def program(name: str) -> str:
-    """The validator's path: from its own environment, else from PATH."""
-    found = shutil.which(name, path=f"{ORACLES}{os.pathsep}{os.environ.get('PATH', '')}")
-    return found or absent(name)
-
-
-def python_with(*modules: str) -> str:
-    """An interpreter that has these modules."""
-    for candidate in (ORACLES / "python", Path(sys.executable), Path(shutil.which("python3") or "python3")):
-        trial = [str(candidate), "-c", f"import {', '.join(modules)}"]
-        if candidate.exists() and subprocess.run(trial, capture_output=True, check=False).returncode == 0:
-            return str(candidate)
-    absent(" and ".join(modules))
 
 
 def cff_schema() -> dict[str, Any]:

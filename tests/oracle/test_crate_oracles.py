@@ -2,13 +2,10 @@
 
 import copy
 import json
-import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 import pytest
@@ -16,54 +13,18 @@ import pytest
 from entrenar_research.bundles.port import Content
 from entrenar_research.bundles.ro_crate import FORMAT
 from entrenar_research.core.crate_paths import METADATA, to_id
+from tests.oracle.judges import crate_issues, program, run, seeded_cache
 from tests.unit.bundles import sample
 
 pytestmark = pytest.mark.oracle
 
-ROOT = Path(__file__).resolve().parents[2]
-ORACLES = ROOT / ".venv-oracles" / "bin"
-DATA = Path(os.environ.get("ENTRENAR_TEST_DATA", ROOT.parent / "shared" / "data"))
-SEED = DATA.parent / "tools" / "seed_rocrate_cache.py"
 PROFILES = ("ro-crate-1.1", "process-run-crate")
-
-
-def absent(what: str) -> NoReturn:
-    """Skips the test, or fails it where every oracle must be there."""
-    if os.environ.get("CI_ORACLES") == "required":
-        pytest.fail(f"{what} is required here and absent")
-    pytest.skip(f"{what} is absent")
-
-
-def program(name: str) -> str:
-    found = ORACLES / name
-    if found.exists():
-        return str(found)
-    elsewhere = shutil.which(name)
-    return elsewhere or absent(name)
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The validator's cache, filled so that it needs no network."""
-    python = Path(program("rocrate-validator")).parent / "python"
-    if not SEED.is_file():
-        absent(f"{SEED.name} beside the test data")
-    prefix = tmp_path_factory.mktemp("cache") / "cache"
-    done = run(python, SEED, prefix)
-    assert done.returncode == 0, done.stderr
-    return prefix
+    return seeded_cache(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +44,10 @@ def unzipped(bundle: Path) -> Path:
     return out
 
 
-def issues(directory: Path, profile: str, cache: Path, report: Path) -> list[str]:
-    """What the validator finds to be against the requirements of a profile."""
-    common = ("-y", "--disable-color", "validate", "-p", profile, "-np", "--offline", "--cache-path", cache)
-    options = ("--skip-availability-check", "-l", "required", "-f", "json", "-o", report)
-    done = run(program("rocrate-validator"), *common, *options, directory)
-    assert report.is_file(), done.stdout + done.stderr
-    found = json.loads(report.read_text())
-    assert found["passed"] is (done.returncode == 0)
-    return [str(issue["message"]) for issue in found["issues"]]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_validator_finds_nothing(profile: str, unzipped: Path, cache: Path, tmp_path: Path) -> None:
-    assert issues(unzipped, profile, cache, tmp_path / "report.json") == []
+    assert crate_issues(unzipped, profile, cache, tmp_path / "report.json") == []
 
 
 @pytest.mark.slow
@@ -118,7 +68,7 @@ def test_the_validator_finds_nothing_in_small_crates(content: Content, cache: Pa
     FORMAT.write(content, tmp_path / "a.crate.zip")
     FORMAT.extract(tmp_path / "a.crate.zip", tmp_path / "out")
     for profile in PROFILES:
-        assert issues(tmp_path / "out", profile, cache, tmp_path / "report.json") == []
+        assert crate_issues(tmp_path / "out", profile, cache, tmp_path / "report.json") == []
 
 
 @pytest.mark.slow
@@ -134,8 +84,8 @@ def test_the_validator_does_find_what_is_wrong(unzipped: Path, cache: Path, tmp_
         if entity["@type"] == "CreateAction":
             entity.pop("instrument")
     (spoilt / METADATA).write_text(json.dumps(worse))
-    assert issues(spoilt, "ro-crate-1.1", cache, tmp_path / "report1.json")
-    assert issues(spoilt, "process-run-crate", cache, tmp_path / "report2.json")
+    assert crate_issues(spoilt, "ro-crate-1.1", cache, tmp_path / "report1.json")
+    assert crate_issues(spoilt, "process-run-crate", cache, tmp_path / "report2.json")
 
 
 def test_runcrate_reports_every_action(unzipped: Path) -> None:
