@@ -44,7 +44,11 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that was written and checked: `digest` is `sha256:<hex>` of the file."""
+    """A bundle that was written and checked.
+
+    `digest` (`sha256:<hex>`) determines every byte of it: that of the file, or of the part of it that holds the
+    digests of all the rest.
+    """
 
     path: Path
     digest: str

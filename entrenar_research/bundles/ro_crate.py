@@ -35,9 +35,10 @@ class RoCrate:
         planned.insert(0, Planned(crate_paths.METADATA, metadata, checksums.of_bytes(metadata)))
         meter = Meter(progress, sum(item.checksums.size for item in planned))
         with part_files.replacing(target) as descriptor:
-            size, digest = write_archive(descriptor, planned, meter)
+            size = write_archive(descriptor, planned, meter)
         meter.finish()
-        return Written(path=target, digest=f"sha256:{digest}", size=size, files=len(planned))
+        digest = f"sha256:{planned[0].checksums.sha256}"
+        return Written(path=target, digest=digest, size=size, files=len(planned))
 
     def inspect(self, bundle: Path, *, progress: Progress | None = None) -> tuple[Finding, ...]:
         """See the port."""

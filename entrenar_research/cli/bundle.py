@@ -12,14 +12,20 @@ from entrenar_research.errors import UsageError
 from entrenar_research.views.terminal.screen import Screen, size
 from entrenar_research.workspace import Workspace
 
+EXAMPLES = ("bundle -o ../study.crate.zip",)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bundle`."""
+    names = registry.names("bundles")
+    parser.add_argument("--format", default="ro-crate", choices=names, help="what to write (default: ro-crate)")
     parser.add_argument(
-        "--format", default="ro-crate", choices=registry.names("bundles"), help="default: ro-crate"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="for example study.crate.zip"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the file to write; its name ends in .crate.zip",
     )
 
 
@@ -31,11 +37,9 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.output}: expected a name that ends in {form.suffix}")
     screen = Screen()
     with screen.progress("bundling") as update:
-        written, left_out = action.bundle(
-            here.files, here.git, form, args.output, tool=workspace.TOOL, progress=update
-        )
+        written, left_out = action.bundle(here.files, here.git, form, args.output, tool=workspace.TOOL, progress=update)
     screen.line(f"wrote {args.output}: {written.files} files, {size(written.size)}", "good")
-    screen.line(written.digest)
+    screen.line(f"{written.digest} of its metadata, which determines every byte of it")
     if left_out:
         shown = ", ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
         Screen(sys.stderr).line(f"note: left out, since no commit holds them: {shown}", "doubt")

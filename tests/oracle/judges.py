@@ -26,6 +26,11 @@ def absent(what: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def without_data(what: str) -> NoReturn:
+    """Skips the test: published schemas and contexts are read from outside of the project, where they are."""
+    pytest.skip(f"{what} is not in the test data (ENTRENAR_TEST_DATA names their folder)")
+
+
 def program(name: str) -> str:
     """The path of a judge."""
     found = shutil.which(name, path=f"{ORACLES}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -58,7 +63,7 @@ def seeded_cache(directory: Path) -> Path:
     """rocrate-validator's cache, filled so that it needs no network."""
     python = Path(program("rocrate-validator")).parent / "python"
     if not SEED.is_file():
-        absent(f"{SEED.name} beside the test data")
+        without_data(SEED.name)
     prefix = directory / "cache"
     done = run(python, SEED, prefix)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from entrenar_research.core.licences import licence_url, parse_licence
 from entrenar_research.core.orcid import parse_orcid
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Affiliation, Person, Study
-from tests.oracle.judges import DATA, absent, program, python_with
+from tests.oracle.judges import DATA, program, python_with, without_data
 
 pytestmark = pytest.mark.oracle
 
@@ -130,7 +130,7 @@ json.dump([[LatexNodes2Text().latex_to_text(part) for part in name] for name in 
 def cff_schema() -> dict[str, Any]:
     path = DATA / "cff" / "schema-1.2.0.json"
     if not path.is_file():
-        absent(f"the CFF schema ({path.name} in the test data)")
+        without_data("the CFF schema")
     schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return schema
 
