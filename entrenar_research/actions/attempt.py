@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ import msgspec
 
 from entrenar_research.actions import conclusion, observation, recipes, surroundings, trace_files
 from entrenar_research.core import digests, pins, recipe
-from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError
+from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError, StorageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
-from entrenar_research.models.run import Observed, RunRecord, TraceSummary
+from entrenar_research.models.run import Observed, RunRecord, RunStatus, TraceSummary
 from entrenar_research.runners.port import Ended, Job, Runner
 from entrenar_research.store import files, run_files
 from entrenar_research.store.hashing import Hasher
@@ -26,6 +28,8 @@ from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
 RESULT_VARIABLE = "ENTRENAR_RESULT"
+_HARDLY_ANY = 64 << 10
+_CANCELLED = "run {} was interrupted; it is recorded as cancelled, the last good result is untouched"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,40 +70,53 @@ class Attempt:
         self.ingredients = ingredients
         self.runs = RunFiles(study.root)
         self.fixed: tuple[str, ...] = ()
+        self._record: RunRecord
 
     def carry_out(self, record: RunRecord, argv: list[str]) -> RunRecord:
         """Executes and concludes; a failure is recorded before it is raised."""
         area = Staging(self.study.state, record.id).open()
+        self._record = record
         try:
-            record = msgspec.structs.replace(
-                record, git=Git(self.study.root).state(), hardware=surroundings.hardware()
-            )
-            self.runs.open(record)
-            self._write_manifest(
-                record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()}
-            )
-            record = self._execute(record, argv, area)
+            with files.refusals(f"run {record.id} could not be carried out"):
+                record = self._execute(self._begin(record), argv, area)
         except KeyboardInterrupt:
-            self._abort(record, area, "cancelled", "interrupted")
-            raise InterruptedRunError(
-                f"run {record.id} was interrupted; it is recorded as cancelled, the last good result is untouched"
-            ) from None
+            self._abort(area, "cancelled", "interrupted")
+            raise InterruptedRunError(_CANCELLED.format(record.id)) from None
         except _Failed as failed:
-            self._abort(failed.record, area, failed.status, failed.message)
+            self._abort(area, failed.status, failed.message)
             if failed.status == "cancelled":
                 raise InterruptedRunError(failed.message) from failed.__cause__
             raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
         except ResearchError as error:
-            self._abort(record, area, "failed", error.message)
+            self._abort(area, "failed", error.message)
+            raise
+        except BaseException:
+            area.release()
             raise
         conclusion.conclude(self.study, self.experiment, record, area, lock=not self.options.under_dvc)
         return record
 
-    def _abort(self, record: RunRecord, area: Staging, status: str, failure: str) -> None:
-        ended = record.ended or conclusion.utc(self.means.now())
-        changed = {"status": status, "failure": failure, "ended": ended}
-        if self.runs.directory(record.id).is_dir():
-            self.runs.close(msgspec.structs.replace(record, **changed))
+    def _begin(self, record: RunRecord) -> RunRecord:
+        record = msgspec.structs.replace(
+            record, git=Git(self.study.root).state(), hardware=surroundings.hardware()
+        )
+        self.runs.open(record)
+        self._write_manifest(
+            record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()}
+        )
+        return record
+
+    def _abort(self, area: Staging, status: RunStatus, failure: str) -> None:
+        """Records how the run ended, as far as is known; where that cannot be written, the next command does it."""
+        ended = self._record.ended or conclusion.utc(self.means.now())
+        record = msgspec.structs.replace(self._record, status=status, failure=failure, ended=ended)
+        files.remove_tree(area.result)  # first, for it may be what fills the disk
+        try:
+            if self.runs.directory(record.id).is_dir():
+                self.runs.close(record)
+        except StorageError:
+            area.release()
+            return
         area.close()
 
     def _execute(self, record: RunRecord, argv: list[str], area: Staging) -> RunRecord:
@@ -119,10 +136,11 @@ class Attempt:
             echo=self.options.echo,
         )
         ended = self.means.runner.execute(job)
-        record = concluded(record, ended, trace, self.means)
+        record = self._record = concluded(record, ended, trace, self.means)
         seen = None
         if trace.status == "recorded":
             record, seen = self._observe(record, area, argv)
+            self._record = record
         _refuse_failure(record, ended, directory)
         return self._accept(record, area, before, seen)
 
@@ -206,7 +224,7 @@ class Attempt:
             outputs = conclusion.inspect_outputs(self.experiment, area)
             metrics = conclusion.read_metrics(self.experiment, area.result)
         except ResearchError as error:
-            raise _Failed(record, error.message, error.hint) from error
+            raise _Failed(error.message, error.hint) from error
         prefix = self.experiment.result
         self._write_manifest(
             record.id,
@@ -254,11 +272,11 @@ class Attempt:
 
 
 class _Failed(Exception):
-    """A run that went wrong, with its record so far."""
+    """A run that went wrong."""
 
-    def __init__(self, record: RunRecord, message: str, hint: str | None, status: str = "failed") -> None:
+    def __init__(self, message: str, hint: str | None, status: RunStatus = "failed") -> None:
         super().__init__(message)
-        self.record, self.message, self.hint, self.status = record, message, hint, status
+        self.message, self.hint, self.status = message, hint, status
 
 
 def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means) -> RunRecord:
@@ -276,21 +294,23 @@ def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means
 
 def _refuse_failure(record: RunRecord, ended: Ended, directory: os.PathLike[str]) -> None:
     if ended.interrupted:
-        raise _Failed(
-            record,
-            f"run {record.id} was interrupted; it is recorded as cancelled, the last good result is untouched",
-            None,
-            "cancelled",
-        )
+        raise _Failed(_CANCELLED.format(record.id), None, "cancelled")
     if ended.exit_status != 0:
         how = (
             f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
         )
         raise _Failed(
-            record,
             f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
-            f"its output is in runs/{record.id}/",
+            _no_space(directory) or f"its output is in runs/{record.id}/",
         )
+
+
+def _no_space(directory: os.PathLike[str]) -> str | None:
+    """What to do where a full disk is the likely reason; a program may not even be able to say so itself."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(directory).free < _HARDLY_ANY:
+            return "there is no space left on the disk: free some, then run the same command again"
+    return None
 
 
 def _last_words(directory: os.PathLike[str]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from entrenar_research.actions import verify_files
+from entrenar_research.actions import conclusion, verify_files
 from entrenar_research.actions.verify import HISTORY, METADATA, PREVIEW
 from entrenar_research.bundles.port import BundleFormat, Content, Member, Progress, Written
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import hashing
+from entrenar_research.store import files, hashing
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
@@ -26,7 +27,8 @@ def bundle(
         IntegrityError: if the data is not what the records say.
     """
     description = study.study()
-    _refuse_place(study, target)
+    conclusion.recover(study)
+    _refuse_place(target)
     if git.head() is None:
         raise UsageError(
             "nothing is committed: a bundle is a commit with its data", hint="seal an experiment first"
@@ -42,6 +44,7 @@ def bundle(
     tracked = git.listed()
     data = _data(study)
     paths = sorted({*tracked, *data} - {METADATA, PREVIEW, HISTORY})
+    _refuse_links(study, paths)
     members = [Member(path=path, source=study.root / path) for path in paths]
     members.append(Member(path=HISTORY, source=git.history()))
     content = Content(
@@ -56,11 +59,21 @@ def bundle(
     return written, tuple(path for path in git.untracked() if (study.root / path) != target.resolve())
 
 
-def _refuse_place(study: StudyFiles, target: Path) -> None:
+def _refuse_place(target: Path) -> None:
     if target.is_dir():
         raise UsageError(f"{target} is a directory; expected the name of the file to write")
     if not target.parent.resolve().is_dir():
         raise UsageError(f"{target}: there is no directory {target.parent}")
+
+
+def _refuse_links(study: StudyFiles, paths: Iterable[str]) -> None:
+    """A link goes into the bundle as the file that it leads to; that has to be a file of the study."""
+    for path in paths:
+        if (study.root / path).is_symlink() and not files.contained(study.root, path, what="link").is_file():
+            raise UsageError(
+                f"{path} is a symbolic link that leads to no file; a bundle holds files only",
+                hint="replace the link by what it leads to, or take it out of Git",
+            )
 
 
 def _refuse_damage(study: StudyFiles, progress: Progress) -> None:

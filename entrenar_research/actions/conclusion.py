@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import recipes
 from entrenar_research.core import metrics as metric_rules
-from entrenar_research.errors import InvalidFileError, ResearchError, RunFailedError, UsageError
+from entrenar_research.errors import IntegrityError, InvalidFileError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import FileDigest, RunRecord
-from entrenar_research.store import files, staging
+from entrenar_research.store import files, locks, run_files, staging
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.hashing import FileHash, Hasher
 from entrenar_research.store.run_files import RunFiles
@@ -110,41 +109,49 @@ def read_metrics(experiment: Experiment, result: Path) -> dict[str, float]:
     return found
 
 
-def conclude(
-    study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool
-) -> None:
+def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
     """Puts the staged result in place and closes the run. Called again after a crash it ends in the same state.
 
     With `lock`, DVC's cache and `dvc.lock` are brought up to date as well (not when DVC itself runs us).
 
     Raises:
-        StorageError: if the file system refuses.
+        IntegrityError: if the result is neither staged nor in place.
+        StorageError: if the file system refuses; the next command tries again.
     """
-    dvc_files = DvcFiles(study.root)
-    with staging.exclusive(study.state):
-        if area.result.is_dir() and not _in_place(study, experiment, record):
-            if lock and dvc_files.ordinary_cache():
-                staged = Hasher(area.directory).describe("result")[1]
-                dvc_files.store(
-                    area.result, {path.removeprefix("result/"): item for path, item in staged.items()}
-                )
-            files.exchange(area.result, study.root / experiment.result)
-        if lock:
-            update_lock(study, experiment)
-        RunFiles(study.root).close(record)
+    try:
+        with locks.exclusive(study.state):
+            _put_in_place(study, experiment, record, area, lock=lock)
+            if lock:
+                update_lock(study, experiment, record)
+            RunFiles(study.root).close(record)
+    except BaseException:
+        area.release()
+        raise
     area.close()
 
 
-def _in_place(study: StudyFiles, experiment: Experiment, record: RunRecord) -> bool:
-    if not (study.root / experiment.result).is_dir():
-        return False
-    return Hasher(study.root).describe(experiment.result)[0].digest == record.result
+def _put_in_place(
+    study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool
+) -> None:
+    place = study.root / experiment.result
+    if place.is_dir() and Hasher(study.root).describe(experiment.result)[0].digest == record.result:
+        return
+    staged, entries = Hasher(area.directory).describe("result") if area.result.is_dir() else (None, {})
+    if staged is None or staged.digest != record.result:
+        raise IntegrityError(f"the result of run {record.id} is gone: it is neither staged nor in place")
+    dvc_files = DvcFiles(study.root)
+    if lock and dvc_files.ordinary_cache():
+        dvc_files.store(area.result, {path.removeprefix("result/"): item for path, item in entries.items()})
+    files.exchange(area.result, place)
 
 
-def update_lock(study: StudyFiles, experiment: Experiment) -> None:
-    """Makes `dvc.lock` say what code, inputs, parameters and result are now.
+def update_lock(study: StudyFiles, experiment: Experiment, record: RunRecord) -> None:
+    """Makes `dvc.lock` say what the run used and made, and has its result in DVC's cache.
+
+    It is the record that counts: a file that was edited while the command ran has changed for DVC too.
 
     Raises:
+        StorageError: if the file system refuses, or DVC is at work for long.
         ToolError: if DVC has an unusual cache and `dvc commit` fails.
     """
     dvc_files = DvcFiles(study.root)
@@ -154,41 +161,63 @@ def update_lock(study: StudyFiles, experiment: Experiment) -> None:
         dvc.commit(study.root, experiment.name)
         return
     hasher = Hasher(study.root, cache=study.state / "stat-cache.json")
-    ingredients = recipes.gather(study, experiment, hasher)
-    whole, _ = hasher.describe(experiment.result)
+    whole, entries = hasher.describe(experiment.result)
     hasher.save()
-    dvc_files.write_lock(
-        experiment, dependencies=ingredients.dependencies, result=whole, params=ingredients.params
+    prefix = f"{experiment.result}/"
+    dvc_files.store(
+        study.root / experiment.result, {path.removeprefix(prefix): item for path, item in entries.items()}
     )
+    ran = msgspec.structs.replace(experiment.declaration, command=record.command, seed=record.seed)
+    with locks.without_dvc(study.root), files.refusals("cannot bring dvc.lock up to date"):
+        dvc_files.write_lock(
+            msgspec.structs.replace(experiment, declaration=ran),
+            dependencies={item.path: item for item in (*record.code, *record.inputs)}.values(),
+            result=whole,
+            params=record.params,
+        )
 
 
 def recover(study: StudyFiles) -> tuple[str, ...]:
-    """Finishes or drops what processes that died have left; in words, what was done."""
-    words = []
-    runs = RunFiles(study.root)
-    for area in staging.abandoned(study.state):
-        record = area.promised()
-        if record is not None:
-            try:
-                conclude(study, study.experiment(record.experiment), record, area, lock=True)
-                words.append(
-                    f"run {area.run_id} had succeeded when its process died: its result is now in place"
-                )
-                continue
-            except UsageError:
-                pass
-        _mark_lost(runs, area.run_id)
-        area.close()
-        words.append(f"run {area.run_id} was cut off: recorded as lost, the last good result is untouched")
-    return tuple(words)
+    """Finishes or drops what processes that died have left; in words, what was done.
 
-
-def _mark_lost(runs: RunFiles, run_id: str) -> None:
+    Raises:
+        StorageError: if the file system refuses; what is left is tried again next time.
+    """
+    areas = staging.abandoned(study.state)
     try:
-        record = runs.load(run_id)
-    except ResearchError:
+        return tuple(words for area in areas for words in _recovered(study, area))
+    finally:
+        for area in areas:
+            area.release()
+
+
+def _recovered(study: StudyFiles, area: Staging) -> tuple[str, ...]:
+    runs = RunFiles(study.root)
+    record = area.promised()
+    if record is not None and not runs.closed(area.run_id):
+        had = f"run {area.run_id} had succeeded when its process died"
+        try:
+            conclude(study, study.experiment(record.experiment), record, area, lock=True)
+            return (f"{had}: its result is now in place",)
+        except InvalidFileError as error:
+            return (f"{had}: its result is kept until this is mended: {error.message}",)
+        except (IntegrityError, UsageError):
+            pass
+    lost = _mark_lost(runs, area.run_id)
+    area.close()
+    return (f"run {area.run_id} was cut off: recorded as lost, the last good result is untouched",) if lost else ()
+
+
+def _mark_lost(runs: RunFiles, run_id: str) -> bool:
+    """Closes what a run has left; whether it now counts as lost."""
+    if not (runs.directory(run_id) / run_files.RECORD).is_file():
         files.remove_tree(runs.directory(run_id))
-        return
-    if record.status == "running":
-        failure = "its process was killed before the run ended"
-        runs.close(msgspec.structs.replace(record, status="lost", failure=failure))
+        return False
+    if runs.closed(run_id):
+        return False
+    record = runs.load(run_id)
+    if record.status in ("running", "completed"):
+        failure = "its process died before the end of the run was recorded"
+        record = msgspec.structs.replace(record, status="lost", failure=failure)
+    runs.close(record)
+    return record.status == "lost"

@@ -29,10 +29,8 @@ def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, 
     """Looks for everything the tool can use."""
     person = git.identity() if process.which("git") else None
     return (
-        Tool(
-            name="python", purpose="runs this tool", needed=True, found=platform.python_version(), remedy=""
-        ),
-        _program("git", "versions and signed tags", True, "apt-get install git", "--version"),
+        Tool(name="python", purpose="runs this tool", needed=True, found=platform.python_version(), remedy=""),
+        _program("git", "versions and signed tags", "apt-get install git", "--version"),
         Tool(
             name="git identity",
             purpose="the author of commits and seals",
@@ -47,15 +45,15 @@ def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, 
             found=dvc.version(),
             remedy="pip install dvc",
         ),
-        _program("ssh-keygen", "signing keys and signatures", True, "apt-get install openssh-client"),
+        _program("ssh-keygen", "signing keys and signatures", "apt-get install openssh-client"),
         _key(git, signer, key),
         _tracer(tracer),
-        _program("nix", "hermetic runs (not used yet)", False, "apt-get install nix-bin", "--version"),
-        _program("typst", "papers as PDF (not used yet)", False, "pip install typst", "--version"),
+        _program("nix", "hermetic runs (not used yet)", "apt-get install nix-bin", "--version", needed=False),
+        _program("typst", "papers as PDF (not used yet)", "pip install typst", "--version", needed=False),
     )
 
 
-def _program(name: str, purpose: str, needed: bool, remedy: str, *ask: str) -> Tool:
+def _program(name: str, purpose: str, remedy: str, *ask: str, needed: bool = True) -> Tool:
     path = process.which(name)
     found = path
     if path is not None and ask:
@@ -68,7 +66,9 @@ def _tracer(tracer: Tracer) -> Tool:
     reason = tracer.unavailable()
     purpose = "observing what a run reads, writes and contacts; golden traces"
     found = f"{tracer.name} {tracer.version() or ''}".strip() if reason is None else None
-    return Tool(name="tracer", purpose=purpose, needed=False, found=found, remedy=reason or "")
+    how = f"apt-get install {tracer.name}" if process.which(tracer.name) is None else "allow this account to trace"
+    remedy = "" if reason is None else f"{reason}; {how}"
+    return Tool(name="tracer", purpose=purpose, needed=False, found=found, remedy=remedy)
 
 
 def _key(git: Git, signer: Signer, default: Path) -> Tool:
@@ -81,6 +81,4 @@ def _key(git: Git, signer: Signer, default: Path) -> Tool:
         return Tool(name="signing key", purpose=purpose, needed=False, found=None, remedy=remedy)
     except ResearchError as error:
         return Tool(name="signing key", purpose=purpose, needed=False, found=None, remedy=error.message)
-    return Tool(
-        name="signing key", purpose=purpose, needed=False, found=f"{public.fingerprint} ({source})", remedy=""
-    )
+    return Tool(name="signing key", purpose=purpose, needed=False, found=f"{public.fingerprint} ({source})", remedy="")

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import attempt, conclusion, data, observation, recipes, surroundings
+from entrenar_research.actions import attempt, conclusion, data, observation, recipes, restoring, surroundings
 from entrenar_research.actions.attempt import Attempt, Means, Options
+from entrenar_research.actions.restoring import Before
 from entrenar_research.core import inference, pins, recipe
-from entrenar_research.errors import MissingToolError, RunFailedError, UsageError
+from entrenar_research.errors import MissingToolError, ResearchError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Declaration, Experiment
 from entrenar_research.models.run import RunRecord, TraceSummary
 from entrenar_research.runners.port import Ended, Job
-from entrenar_research.store import files, hashing, run_files, study_files
+from entrenar_research.store import files, run_files, study_files
 from entrenar_research.store.dvc_files import DvcFiles, stage
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.yaml_text import dump
+from entrenar_research.store.yaml_text import Document, dump
 from entrenar_research.tools.git import Git
 
 _LOOKED_INTO = 1 << 20
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be declared: the experiment, its parameters, the data to put under DVC, what was odd."""
+    """What would be declared: the experiment, its parameters, the data to put under DVC, what was odd.
+
+    `notes` are sentences about what the person should know or change; `network` is whom the command called.
+    """
 
     experiment: Experiment
-    params: dict[str, Any]
-    data: tuple[str, ...]
-    outside: tuple[str, ...]
-    network: tuple[str, ...]
+    params: dict[str, Any] = {}
+    data: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
 
     @property
     def declaration_text(self) -> str:
@@ -56,7 +58,6 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     proposal: Proposal
     record: RunRecord
     argv: list[str]
-    created: tuple[str, ...]
 
 
 def check_free(study: StudyFiles, name: str) -> None:
@@ -66,31 +67,32 @@ def check_free(study: StudyFiles, name: str) -> None:
         UsageError: if so.
     """
     study_files.check_name(name, "experiment")
-    if (study.root / "experiments" / name / "experiment.yaml").exists():
+    place = study.root / "experiments" / name
+    if (place / "experiment.yaml").exists():
         raise UsageError(
             f"there is an experiment {name!r} already",
             hint=f"edit experiments/{name}/experiment.yaml, or take another name",
+        )
+    if (place / "result").exists():
+        raise UsageError(
+            f"there is experiments/{name}/result already; the experiment's result will be put there",
+            hint="move it away, or take another name",
         )
 
 
 def declare(study: StudyFiles, name: str, words: Sequence[str]) -> Proposal:
     """A bare declaration of the command, without running it."""
     check_free(study, name)
-    declaration = Declaration(command=shlex.join(words).replace("'${", "${").replace("}'", "}"))
-    return Proposal(
-        experiment=Experiment(name=name, declaration=declaration), params={}, data=(), outside=(), network=()
-    )
+    return Proposal(experiment=Experiment(name=name, declaration=Declaration(command=recipe.command_line(words))))
 
 
 @contextlib.contextmanager
-def observed(
-    study: StudyFiles, name: str, words: Sequence[str], means: Means, *, echo: bool
-) -> Iterator[Observed]:
+def observed(study: StudyFiles, name: str, words: Sequence[str], means: Means, *, echo: bool) -> Iterator[Observed]:
     """Runs the command once, observed, and proposes a declaration; unless it is adopted, nothing of it stays.
 
     Raises:
         MissingToolError: if nothing can be observed here.
-        RunFailedError: if the command fails; what it wrote is removed again.
+        RunFailedError: if the command fails; the study is put back as it was.
     """
     check_free(study, name)
     conclusion.recover(study)
@@ -99,35 +101,15 @@ def observed(
         raise MissingToolError(
             f"the command cannot be observed here: {reason}", hint="declare it by hand with --no-infer"
         )
-    run_id = run_files.new_id(name, means.now())
-    area = Staging(study.state, run_id).open()
-    before = set(_everything(study))
+    area = Staging(study.state, run_files.new_id(name, means.now())).open()
+    before = restoring.remember(study.root)
     try:
-        found = _observe(study, name, words, means, area, before, echo=echo)
-        yield found
+        yield _observe(study, name, words, means, area, before, echo=echo)
     finally:
         if area.directory.exists():
-            _clean(study, before)
+            for path in before.restore():
+                means.announce(f"warning: {path} was changed by the command and is too large to be put back")
             area.close()
-
-
-def _everything(study: StudyFiles) -> Iterator[str]:
-    for top, directories, names in os.walk(study.root):
-        directories[:] = [name for name in directories if name not in hashing.SKIPPED_DIRECTORIES]
-        inside = os.path.relpath(top, study.root)
-        for name in (*names, *directories):
-            yield name if inside == "." else f"{inside}/{name}"
-
-
-def _clean(study: StudyFiles, before: set[str]) -> None:
-    """Removes what was not there before, deepest first."""
-    new = sorted(set(_everything(study)) - before, key=len, reverse=True)
-    for path in new:
-        if (study.root / path).is_dir():
-            with contextlib.suppress(OSError):
-                (study.root / path).rmdir()
-        else:
-            (study.root / path).unlink(missing_ok=True)
 
 
 def _observe(
@@ -136,13 +118,12 @@ def _observe(
     words: Sequence[str],
     means: Means,
     area: Staging,
-    before: set[str],
+    before: Before,
     *,
     echo: bool,
 ) -> Observed:
     staged = area.result.relative_to(study.root).as_posix()
-    line = shlex.join(words).replace("'${", "${").replace("}'", "}")
-    argv = recipe.expand(line, result=staged, params_file=None, seed=None, params={})
+    argv = recipe.expand(recipe.command_line(words), result=staged, params_file=None, seed=None, params={})
     variables = {**means.environment, **pins.pinned(None)}
     path, environment = surroundings.environment(argv[0], variables)
     argv[0] = path
@@ -160,7 +141,8 @@ def _observe(
     _refuse_failure(ended, name)
     trace = means.tracer.read(area.trace_log, command=argv, level="observe")
     seen = observation.touched(study, trace, area.result)
-    proposal = _propose(study, name, words, seen, area)
+    kept = {path for path in seen.continued if path in before.files}
+    proposal = _propose(study, name, words, seen, kept, area)
     version = f"{means.tracer.name} {means.tracer.version() or ''}".strip()
     record = RunRecord(
         id=area.run_id,
@@ -184,7 +166,6 @@ def _observe(
         proposal=proposal,
         record=attempt.concluded(record, ended, summary, means),
         argv=argv,
-        created=tuple(sorted(set(_everything(study)) - before)),
     )
 
 
@@ -192,9 +173,7 @@ def _refuse_failure(ended: Ended, name: str) -> None:
     if ended.interrupted:
         raise KeyboardInterrupt
     if ended.exit_status != 0:
-        how = (
-            f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
-        )
+        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
         raise RunFailedError(
             f"the command {how}; {name} was not declared and nothing is left of it",
             hint="correct the command, or declare it by hand with --no-infer",
@@ -202,34 +181,58 @@ def _refuse_failure(ended: Ended, name: str) -> None:
 
 
 def _propose(
-    study: StudyFiles, name: str, words: Sequence[str], seen: observation.Touched, area: Staging
+    study: StudyFiles,
+    name: str,
+    words: Sequence[str],
+    seen: observation.Touched,
+    kept: set[str],
+    area: Staging,
 ) -> Proposal:
-    code = [path for path in seen.reads if PurePosixPath(path).suffix in observation.CODE_SUFFIXES]
-    inputs = [path for path in seen.reads if path not in code]
-    staged = {path: _small(area.result / path) for path in seen.staged if (area.result / path).is_file()}
-    inferred = inference.infer(
-        name,
-        words,
+    pointers = tuple(DvcFiles(study.root).pointers())
+    tracked = frozenset(Git(study.root).listed()) if (study.root / ".git").exists() else frozenset[str]()
+    code = tuple(path for path in seen.reads if PurePosixPath(path).suffix in observation.CODE_SUFFIXES)
+    read = [path for path in seen.reads if path not in code and path not in kept]
+    inputs = data.gathered(study, sorted({data.owner(path, pointers) or path for path in read}))
+    writes = [path for path in seen.writes if path not in kept]
+    taken = (study.root / "experiments" / name / "params.yaml").exists()
+    footprint = inference.Seen(
         code=code,
         inputs=inputs,
-        writes=seen.writes,
-        staged=staged,
-        contents={path: _small(study.root / path) for path in seen.writes},
+        settings=tuple(path for path in inputs if _is_mapping(study.root / path)),
+        writes={path: _small(study.root / path) for path in writes},
+        staged={path: _small(area.result / path) for path in seen.staged if (area.result / path).is_file()},
     )
-    tracked = set(Git(study.root).listed()) if (study.root / ".git").exists() else set()
-    under_dvc = set(DvcFiles(study.root).pointers())
-    new_data = tuple(
-        path
-        for path in inferred.declaration.inputs
-        if path not in tracked and path not in under_dvc and not path.startswith("experiments/")
-    )
+    inferred = inference.infer(name, words, footprint, params_taken=taken)
+    experiment = Experiment(name=name, declaration=inferred.declaration)
+    unknown = inference.infer(name, words, footprint).params if taken else {}
+    new = [path for path in inferred.declaration.inputs if data.is_new(path, tracked, pointers)]
     return Proposal(
-        experiment=Experiment(name=name, declaration=inferred.declaration),
+        experiment=experiment,
         params=inferred.params,
-        data=new_data if DvcFiles(study.root).present() else (),
-        outside=(),
+        data=tuple(new) if DvcFiles(study.root).present() else (),
+        notes=tuple(_notes(experiment, kept, set(writes) & tracked, unread=bool(unknown))),
         network=seen.network,
     )
+
+
+def _notes(experiment: Experiment, kept: set[str], tracked: set[str], *, unread: bool) -> Iterator[str]:
+    for path in sorted(kept):
+        yield f"{path} was there before and is continued: a run depends on those before it; it is not declared"
+    for path in sorted(tracked):
+        yield f"{path} is tracked by Git and will be moved to {experiment.result}/: `git rm --cached {path}`"
+    if unread:
+        yield f"{experiment.directory}/params.yaml was not read: the options stay in the command"
+    if not experiment.declaration.outputs:
+        yield "the command wrote nothing that could be a result: let it write below ${result}"
+
+
+def _is_mapping(path: Path) -> bool:
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return False
+    try:
+        return isinstance(Document(files.read_text(path), path.name).value, dict)
+    except ResearchError:
+        return False
 
 
 def _small(path: Path) -> bytes | None:
@@ -247,7 +250,11 @@ def write(study: StudyFiles, proposal: Proposal) -> None:
     """
     experiment = proposal.experiment
     directory = study.root / experiment.directory
-    files.write_atomically(directory / ".gitignore", "/result\n")
+    ignored = directory / ".gitignore"
+    present = files.read_text(ignored) if ignored.is_file() else ""
+    if "/result" not in present.splitlines():
+        joint = "" if not present or present.endswith("\n") else "\n"
+        files.write_atomically(ignored, f"{present}{joint}/result\n")
     if proposal.params:
         files.write_atomically(directory / "params.yaml", dump(proposal.params))
     data.track(study, *proposal.data)
@@ -260,7 +267,7 @@ def adopt(study: StudyFiles, found: Observed, means: Means) -> RunRecord:
     """Writes the proposal and makes the execution its first run.
 
     Raises:
-        RunFailedError: if an output is not what was proposed.
+        RunFailedError: if an output is not what was proposed; the caller then puts the study back.
         StorageError: if the file system refuses.
     """
     write(study, found.proposal)
@@ -272,6 +279,4 @@ def adopt(study: StudyFiles, found: Observed, means: Means) -> RunRecord:
         found.record, code=ingredients.code, inputs=ingredients.inputs, params=ingredients.params
     )
     streams = (found.area.directory / "stdout.txt", found.area.directory / "stderr.txt")
-    return Attempt(study, experiment, Options(), means, ingredients).adopt(
-        record, found.area, found.argv, streams
-    )
+    return Attempt(study, experiment, Options(), means, ingredients).adopt(record, found.area, found.argv, streams)

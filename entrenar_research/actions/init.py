@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from entrenar_research.actions import data as tracking
 from entrenar_research.citations.port import CitationFormat
-from entrenar_research.errors import UsageError
+from entrenar_research.errors import StorageError, UsageError
 from entrenar_research.models.study import Study
 from entrenar_research.store import files, templates
 from entrenar_research.store.dvc_files import DvcFiles
@@ -20,28 +22,26 @@ from entrenar_research.store.yaml_text import dump
 from entrenar_research.tools import dvc
 from entrenar_research.tools.git import Git
 
-IGNORED = ".entrenar/\n__pycache__/\n*.pyc\n*.part\n"
-DVC_IGNORED = "# What DVC passes over\n.entrenar/\n__pycache__/\n*.pyc\n*.part\n"
-BINARY = """\
-# Bundles and binaries are never to be changed by line-ending rules.
-*.bin binary
-*.gz binary
-*.npy binary
-*.npz binary
-*.parquet binary
-*.pdf binary
-*.png binary
-*.safetensors binary
-*.zip binary
-"""
+IGNORED = ".entrenar/\n__pycache__/\n*.pyc\n.*.part\n"
+DVC_IGNORED = "# What DVC passes over\n.entrenar/\n__pycache__/\n"
+_BINARY = (
+    "arrow", "bin", "bundle", "bz2", "gguf", "gz", "h5", "jpg", "npy", "npz", "onnx", "ots", "parquet", "pdf", "pkl",
+    "png", "pt", "safetensors", "tar", "tsr", "xz", "zip", "zst",
+)  # fmt: skip
+ATTRIBUTES = (
+    "# Every byte is hashed: line endings are never to be changed, on any system.\n* -text\n"
+    "# Bundles and binaries, besides, have no lines to compare or to merge.\n"
+    + "".join(f"*.{suffix} binary\n" for suffix in _BINARY)
+)
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A new study: where it is, its first commit, its experiments."""
+    """A new study: where it is, its first commit, its experiments; `inside` is the Git repository around it."""
 
     root: Path
     commit: str
     experiments: tuple[str, ...]
+    inside: Path | None = None
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,23 +55,47 @@ def check_place(directory: Path) -> None:
     """Refuses a directory in which no study can be made.
 
     Raises:
-        UsageError: if it is a file, a study already, or neither empty nor the top of a Git repository.
+        UsageError: if it or what it lies in is a file, or it is a study already, or holds files and is not the
+            top of a Git repository.
+        StorageError: if it cannot be read or written.
     """
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory}: expected a directory, found a file")
-    if (directory / STUDY_FILE).exists():
-        raise UsageError(f"{directory} is a study already", hint="see `entrenar-research status` there")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / ".git").exists():
-        raise UsageError(
-            f"{directory} is not empty and not a Git repository",
-            hint="name a new directory, or run `git init` there first if the study is to live among those files",
-        )
+    if not str(directory).isprintable():
+        raise UsageError(f"{str(directory)!r}: expected a directory name of printable UTF-8 characters")
+    with files.refusals(f"cannot use {directory}"):
+        if directory.is_symlink() and not directory.exists():
+            raise UsageError(f"{directory} is a symbolic link that leads nowhere; expected a directory")
+        nearest = _nearest(directory)
+        if not nearest.is_dir():
+            raise UsageError(f"{nearest}: expected a directory, found a file")
+        if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+            raise StorageError(
+                f"{nearest}: you may not read and write there", hint="check the owner and the mode of the directory"
+            )
+        if (directory / STUDY_FILE).exists():
+            raise UsageError(f"{directory} is a study already", hint="see `entrenar-research status` there")
+        if _is_new(directory):
+            return
+        if not (directory / ".git").exists():
+            raise UsageError(
+                f"{directory} is not empty and not a Git repository",
+                hint="name a new directory, or run `git init` there first if the study is to live among those files",
+            )
+        if not Git(directory).exists():
+            raise UsageError(f"{directory}/.git is there, but Git does not take {directory} for a repository")
+
+
+def _nearest(directory: Path) -> Path:
+    """The directory itself, or the closest one above it that exists."""
+    return next(place for place in (directory, *directory.absolute().parents) if place.exists())
+
+
+def _is_new(directory: Path) -> bool:
+    return not directory.exists() or not any(directory.iterdir())
 
 
 def check_identity(directory: Path) -> Identity | None:
     """The identity Git would commit with in `directory`, or None."""
-    place = directory if directory.is_dir() else Path.cwd()
-    found = Git(place).identity()
+    found = Git(_nearest(directory)).identity()
     return Identity(name=found[0], email=found[1]) if found else None
 
 
@@ -84,34 +108,75 @@ def init(
     citation: CitationFormat,
     identity: Identity | None = None,
 ) -> Made:
-    """Makes a study in `directory`; a new or empty one appears complete or not at all.
+    """Makes a study in `directory`. If that fails, everything is as it was before.
 
     `identity` is written to the repository's own configuration where Git has none.
 
     Raises:
         UsageError: if the place will not do, or a file of the study is there already.
+        StorageError: if the file system refuses.
         ToolError: if Git or DVC refuse.
     """
     check_place(directory)
     chosen = templates.load(templates_root, template)
-    fresh = not directory.exists() or not any(directory.iterdir())
-    place = directory.with_name(f".{directory.resolve().name}.{os.getpid()}.part") if fresh else directory
+    root = directory.resolve()
+    around = _repository_around(root)
+
+    def make(place: Path) -> Made:
+        return _Maker(place, study, templates_root / template, chosen, citation).make(identity)
+
+    with files.refusals(f"cannot make {directory}"):
+        if not root.exists():
+            made = _make_beside(root, make)
+        elif not any(root.iterdir()):
+            made = _make_within(root, make)
+        else:
+            made = make(root)
+    return msgspec.structs.replace(made, root=root, inside=around)
+
+
+def _repository_around(root: Path) -> Path | None:
+    return next((place for place in root.parents if (place / ".git").exists()), None)
+
+
+def _make_beside(root: Path, make: Callable[[Path], Made]) -> Made:
+    """A directory that does not exist yet: made under another name, then renamed."""
+    missing = [place for place in root.parents if not place.exists()]
+    part = root.with_name(f".entrenar-{os.getpid()}.part")
     try:
-        made = _Maker(place, study, templates_root / template, chosen, citation).make(identity)
-        if fresh:
-            with files.refusals(f"cannot make {directory}"):
-                place.rename(directory)
+        made = make(part)
+        part.rename(root)
     except BaseException:
-        if fresh:
+        files.remove_tree(part)
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
+    return made
+
+
+def _make_within(root: Path, make: Callable[[Path], Made]) -> Made:
+    """An empty directory, which may be somebody's working directory or a mount: made inside it, then moved up.
+
+    `study.yaml` comes last: before it the directory is not a study.
+    """
+    part = root / f".entrenar-{os.getpid()}.part"
+    moved = [part]
+    try:
+        made = make(part)
+        for name in sorted(os.listdir(part), key=lambda name: name == STUDY_FILE):
+            (part / name).rename(root / name)
+            moved.append(root / name)
+        part.rmdir()
+    except BaseException:
+        for place in moved:
             files.remove_tree(place)
         raise
-    return msgspec.structs.replace(made, root=directory.resolve())
+    return made
 
 
 class _Maker:
-    def __init__(
-        self, root: Path, study: Study, source: Path, template: Template, citation: CitationFormat
-    ) -> None:
+    def __init__(self, root: Path, study: Study, source: Path, template: Template, citation: CitationFormat) -> None:
         self.root, self.study, self.source, self.template = root, study, source, template
         self.citation = citation
         self.git = Git(root)
@@ -121,24 +186,31 @@ class _Maker:
         data = {item.path: templates.fetch(item) for item in self.template.imports}
         texts = self._texts()
         self._refuse_overwriting([*texts, *self.template.files, *data])
-        with files.refusals(f"cannot make {self.root}"):
-            self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         if not (self.root / ".git").exists():
             self.git.initialise()
-        if identity is not None:
-            self.git.call("config", "user.name", identity.name)
-            self.git.call("config", "user.email", identity.email)
-        if not (self.root / ".dvc").exists():
-            dvc.initialise(self.root)
-        written = self._write(texts, data)
-        tracking.track(self.files, *data)
-        for experiment in self.files.experiments():
-            DvcFiles(self.root).write_stage(experiment)
-            ignore = f"experiments/{experiment.name}/.gitignore"
-            files.write_atomically(self.root / ignore, "/result\n")
-            written.append(ignore)
-        commit = self._commit(written, data)
+        with kept_on_failure(self.root, self.git, self._paths(texts, data)):
+            if not (self.root / ".dvc").exists():
+                dvc.initialise(self.root)
+            written = self._write(texts, data)
+            tracking.track(self.files, *data)
+            for experiment in self.files.experiments():
+                DvcFiles(self.root).write_stage(experiment)
+                ignore = f"{experiment.directory}/.gitignore"
+                files.write_atomically(self.root / ignore, "/result\n")
+                written.append(ignore)
+            commit = self._commit(written, data, identity)
         return Made(root=self.root, commit=commit, experiments=self.files.experiment_names())
+
+    def _paths(self, texts: dict[str, str], data: dict[str, bytes]) -> list[str]:
+        """Everything that `make` may write."""
+        declared = [path for path in self.template.files if path.endswith("/experiment.yaml")]
+        beside_data = [f"{Path(path).parent.as_posix()}/.gitignore" for path in data]
+        return [
+            *texts, *self.template.files, *data, *(f"{path}.dvc" for path in data), *beside_data,
+            *(path.replace("experiment.yaml", ".gitignore") for path in declared),
+            ".gitignore", ".dvcignore", ".gitattributes", "dvc.yaml", ".dvc", ".entrenar",
+        ]  # fmt: skip
 
     def _texts(self) -> dict[str, str]:
         return {
@@ -162,7 +234,7 @@ class _Maker:
             if not (self.root / path).exists():
                 files.write_atomically(self.root / path, text)
                 written.append(path)
-        for path, added in ((".gitignore", IGNORED), (".dvcignore", DVC_IGNORED), (".gitattributes", BINARY)):
+        for path, added in ((".gitignore", IGNORED), (".dvcignore", DVC_IGNORED), (".gitattributes", ATTRIBUTES)):
             present = files.read_text(self.root / path) if (self.root / path).is_file() else ""
             if path == ".dvcignore" and present.startswith("# Add patterns"):
                 present = ""
@@ -180,12 +252,51 @@ class _Maker:
             files.write_atomically(self.root / path, content)
         return written
 
-    def _commit(self, written: list[str], data: dict[str, bytes]) -> str:
+    def _commit(self, written: list[str], data: dict[str, bytes], identity: Identity | None) -> str:
         paths = [*written, ".dvc/config", ".dvc/.gitignore", "dvc.yaml"]
         for path in data:
             paths += [f"{path}.dvc", f"{Path(path).parent.as_posix()}/.gitignore"]
-        commit = self.git.commit(f"Begin the study: {self.study.title}", sorted(set(paths)))
+        settings = (("user.name", identity.name), ("user.email", identity.email)) if identity else ()
+        try:
+            for key, value in settings:
+                self.git.call("config", key, value)
+            commit = self.git.commit(f"Begin the study: {self.study.title}", sorted(set(paths)))
+        except BaseException:
+            for key, _ in settings:
+                self.git.call("config", "--unset", key, check=False)
+            raise
         return commit or self.git.head() or ""
+
+
+@contextlib.contextmanager
+def kept_on_failure(root: Path, git: Git, paths: Sequence[str]) -> Iterator[None]:
+    """Puts the files at `paths`, and what Git has staged, back as they were if the block fails."""
+    index = root / git.call("rev-parse", "--git-path", "index").text
+    before = {place: _content(place) for place in (index, *(root / path for path in paths))}
+    present = {place for place in before if place.exists()}
+    try:
+        yield
+    except BaseException:
+        for place, content in before.items():
+            if content is not None:
+                files.write_atomically(place, content)
+            elif place not in present:
+                files.remove_tree(place)
+                _remove_empty(place.parent, root)
+        raise
+
+
+def _content(place: Path) -> bytes | None:
+    return place.read_bytes() if place.is_file() else None
+
+
+def _remove_empty(place: Path, root: Path) -> None:
+    while place != root and place.is_relative_to(root):
+        try:
+            place.rmdir()
+        except OSError:
+            return
+        place = place.parent
 
 
 def readme(study: Study, template: Template) -> str:

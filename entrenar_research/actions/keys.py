@@ -13,14 +13,19 @@ from entrenar_research.errors import UsageError
 from entrenar_research.signers.port import PublicKey, Signer
 from entrenar_research.store import files
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools import process
 from entrenar_research.tools.git import Git
 
 VALID_YEARS = 2
-_PERIOD = re.compile(r"(\d+)([ymd])")
+_PERIOD = re.compile(r"(\d{1,6})([ymd])")
+_LITERAL = ("key::", "ssh-", "sk-ssh-", "ecdsa-")
+_ENTRY = re.compile(
+    r"(?P<who>\S+)\s+(?P<options>(?:\S*\"[^\"]*\"\S*|\S+)\s+)?(?P<material>(?:sk-)?(?:ssh|ecdsa)-\S+\s+\S+)"
+)
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A signing key: `source` says why this one is used, `listed` whether the study accepts it."""
+    """A signing key: `source` says why this one is used, `listed` and `made` whether that has just been done."""
 
     path: Path
     public: PublicKey
@@ -38,6 +43,11 @@ def locate(git: Git | None, default: Path, explicit: Path | None = None) -> tupl
     if explicit is not None:
         return explicit, "given with --key"
     if git is not None and (configured := git.setting("user.signingkey")):
+        if configured.startswith(_LITERAL):
+            raise UsageError(
+                f"user.signingkey of the Git configuration is a public key ({configured[:32]}...), not a file",
+                hint="give --key FILE, or set user.signingkey to the file of the private key",
+            )
         if git.setting("gpg.format") != "ssh":
             raise UsageError(
                 "Git is configured to sign with OpenPGP; seals are signed with SSH keys (Ed25519)",
@@ -60,12 +70,16 @@ def period(text: str | None, now: datetime.datetime) -> tuple[str, str]:
     Raises:
         UsageError: if it is not of that form.
     """
-    match = _PERIOD.fullmatch(text or f"{VALID_YEARS}y")
+    match = _PERIOD.fullmatch(f"{VALID_YEARS}y" if text is None else text)
     if match is None or int(match.group(1)) == 0:
-        raise UsageError(f"validity {text!r}: expected a number and y, m or d, for example 2y")
+        raise UsageError(f"validity {text!r}: expected a number and y, m or d, for example 2y or 6m")
     days = int(match.group(1)) * {"y": 365, "m": 30, "d": 1}[match.group(2)]
     first = now.astimezone(datetime.UTC)
-    return first.strftime("%Y%m%dZ"), (first + datetime.timedelta(days=days)).strftime("%Y%m%dZ")
+    try:
+        last = first + datetime.timedelta(days=days)
+    except OverflowError as error:
+        raise UsageError(f"validity {text!r} ends after the year 9999: expected a shorter one") from error
+    return first.strftime("%Y%m%dZ"), last.strftime("%Y%m%dZ")
 
 
 def outside(path: Path, study: StudyFiles | None) -> None:
@@ -78,6 +92,40 @@ def outside(path: Path, study: StudyFiles | None) -> None:
         raise UsageError(f"{path} lies inside the study", hint="private keys never belong into a repository")
 
 
+def outside_repositories(path: Path) -> None:
+    """Refuses a place for a private key from where it could get into a commit.
+
+    Raises:
+        UsageError: if `path` lies in a Git repository that does not ignore it.
+    """
+    real = Path(os.path.realpath(path))
+    around = next((place for place in real.parents if (place / ".git").exists()), None)
+    if around is None or process.which("git") is None:
+        return
+    if Git(around).call("check-ignore", "--quiet", str(real), check=False).status == 1:
+        raise UsageError(
+            f"{path} lies inside the Git repository {around}",
+            hint="private keys never belong into a repository: choose a place outside, or none for the usual one",
+        )
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """When a study accepts a key: the days `after` and `before` as allowed_signers has them, None where open."""
+
+    after: str | None = None
+    before: str | None = None
+
+    def holds(self, now: datetime.datetime) -> bool:
+        """Whether `now` lies in it. Days without Z are meant in local time; here they are taken for UTC."""
+        stamp = now.astimezone(datetime.UTC).strftime("%Y%m%d%H%M%S")
+        begun = self.after is None or _stamp(self.after) <= stamp
+        return begun and (self.before is None or stamp < _stamp(self.before))
+
+
+def _stamp(text: str) -> str:
+    return text.rstrip("Z").ljust(14, "0")
+
+
 def new(
     signer: Signer,
     path: Path,
@@ -87,48 +135,58 @@ def new(
     validity: tuple[str, str],
     passphrase: bool,
 ) -> Key:
-    """Makes a key unless there is one, and lists it in the study, if we are in one.
+    """Makes a key unless there is one, and lists it in the study, if we are in one and it is not listed yet.
+
+    A key whose period is over is listed again, with a new period.
 
     Raises:
-        UsageError: if the key would lie in the study, or nobody's e-mail is known for the list.
+        UsageError: if the key would lie in a repository, or nobody's e-mail is known for the list.
     """
     outside(path, study)
-    made = not path.exists()
-    if made:
-        public = signer.generate(path, comment=identity or "entrenar-research", passphrase=passphrase)
-    else:
-        public = signer.read(path)
-    listed = False
-    if study is not None:
-        listed = allow(study, public, identity=identity, validity=validity)
-    return Key(path=path, public=public, source="made by entrenar-research", listed=listed, made=made)
-
-
-def is_listed(study: StudyFiles, public: PublicKey) -> bool:
-    """Whether the study accepts signatures of this key."""
-    if not study.allowed_signers.is_file():
-        return False
-    material = " ".join(public.line.split()[:2])
-    return any(material in line for line in study.allowed_signers.read_text(encoding="utf-8").splitlines())
-
-
-def allow(study: StudyFiles, public: PublicKey, *, identity: str | None, validity: tuple[str, str]) -> bool:
-    """Lists a key in `keys/allowed_signers` with its period of validity; true if it was not there.
-
-    Raises:
-        UsageError: if no e-mail is known under which to list it.
-    """
-    if is_listed(study, public):
-        return True
-    if identity is None:
+    if study is not None and identity is None:
         raise UsageError(
             "the key has to be listed under an e-mail address, and Git knows none",
             hint="git config --global user.email you@example.org",
         )
-    present = files.read_text(study.allowed_signers) if study.allowed_signers.is_file() else ""
+    made = not path.exists()
+    if made:
+        outside_repositories(path)
+        public = signer.generate(path, comment=identity or "entrenar-research", passphrase=passphrase)
+    else:
+        public = signer.read(path)
+    listed = False
+    if study is not None and identity is not None:
+        now = datetime.datetime.strptime(validity[0], "%Y%m%dZ").replace(tzinfo=datetime.UTC)
+        listed = not any(period.holds(now) for period in periods(study, public))
+        if listed:
+            _list(study, public, identity, validity)
+    return Key(path=path, public=public, source="made by entrenar-research", listed=listed, made=made)
+
+
+def periods(study: StudyFiles, public: PublicKey) -> tuple[Period, ...]:
+    """When the study accepts this key: one period for each line of `keys/allowed_signers` that holds it.
+
+    The format is that of ssh-keygen(1), section ALLOWED SIGNERS.
+
+    Raises:
+        UsageError: if the file cannot be read.
+    """
+    if not study.allowed_signers.is_file():
+        return ()
+    material = public.line.split()[:2]
+    found = []
+    for line in files.read_text(study.allowed_signers, shown="keys/allowed_signers").splitlines():
+        entry = _ENTRY.match(line.strip())
+        if entry is not None and not line.lstrip().startswith("#") and entry["material"].split() == material:
+            options = dict(re.findall(r'([a-z-]+)="([^"]*)"', entry["options"] or ""))
+            found.append(Period(after=options.get("valid-after"), before=options.get("valid-before")))
+    return tuple(found)
+
+
+def _list(study: StudyFiles, public: PublicKey, identity: str, validity: tuple[str, str]) -> None:
+    shown = "keys/allowed_signers"
+    present = files.read_text(study.allowed_signers, shown=shown) if study.allowed_signers.is_file() else ""
+    joint = "" if not present or present.endswith("\n") else "\n"
     material = " ".join(public.line.split()[:2])
-    line = (
-        f'{identity} namespaces="git",valid-after="{validity[0]}",valid-before="{validity[1]}" {material}\n'
-    )
-    files.write_atomically(study.allowed_signers, present + line)
-    return True
+    line = f'{identity} namespaces="git",valid-after="{validity[0]}",valid-before="{validity[1]}" {material}\n'
+    files.write_atomically(study.allowed_signers, present + joint + line)

@@ -10,6 +10,7 @@ import msgspec
 
 from entrenar_research.core import trace_observation
 from entrenar_research.core.trace_observation import Observation
+from entrenar_research.core.trace_syntax import descriptor
 from entrenar_research.models.experiment import Declaration, Experiment
 from entrenar_research.models.run import Observed
 from entrenar_research.models.trace import Trace
@@ -17,20 +18,24 @@ from entrenar_research.store import declaration_file
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.study_files import StudyFiles
 
-CODE_SUFFIXES = frozenset(
-    {".py", ".pyi", ".sh", ".r", ".R", ".jl", ".js", ".pl", ".rb", ".lua", ".c", ".cpp", ".h"}
-)
+CODE_SUFFIXES = frozenset({".py", ".pyi", ".sh", ".r", ".R", ".jl", ".js", ".pl", ".rb", ".lua", ".c", ".cpp", ".h"})
+_OPENS = frozenset({"open", "openat", "openat2"})
 _NOT_INPUTS = (".git", ".dvc", ".entrenar", "runs", "golden_traces", "__pycache__")
 
 
 class Touched(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command touched inside the study, as study paths; `staged` are below its result directory."""
+    """What a command touched inside the study, as study paths; `staged` are below its result directory.
+
+    `continued` are written files of which the command uses what was in them before it began: it reads them, or
+    writes without emptying them first.
+    """
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     staged: tuple[str, ...]
     network: tuple[str, ...]
     packages: tuple[tuple[str, str], ...]
+    continued: tuple[str, ...] = ()
 
 
 def touched(study: StudyFiles, trace: Trace, result: Path) -> Touched:
@@ -39,13 +44,27 @@ def touched(study: StudyFiles, trace: Trace, result: Path) -> Touched:
     seen = trace_observation.observe(trace, root=root, initial_directory=root)
     inside = os.path.realpath(result)
     staged = tuple(os.path.relpath(path, inside) for path in seen.writes if path.startswith(inside + "/"))
+    reads, writes = _within(root, (*seen.reads, *seen.executed)), _within(root, seen.writes)
+    unemptied = _within(root, _unemptied(trace))
     return Touched(
-        reads=tuple(_within(root, (*seen.reads, *seen.executed))),
-        writes=tuple(_within(root, seen.writes)),
+        reads=tuple(reads),
+        writes=tuple(writes),
         staged=staged,
         network=seen.network,
         packages=_packages(seen),
+        continued=tuple(path for path in writes if path in reads or path in unemptied),
     )
+
+
+def _unemptied(trace: Trace) -> list[str]:
+    """Files whose first opening for writing leaves in them what was there."""
+    first: dict[str, bool] = {}
+    for call in trace.calls:
+        behind = descriptor(call.result) if call.error is None and call.name in _OPENS else None
+        flags = call.arguments.rpartition('"')[2]
+        if behind is not None and ("O_WRONLY" in flags or "O_RDWR" in flags):
+            first.setdefault(behind[1], "O_TRUNC" not in flags and "O_EXCL" not in flags)
+    return [path for path, stays in first.items() if stays]
 
 
 def _packages(seen: Observation) -> tuple[tuple[str, str], ...]:
@@ -109,22 +128,18 @@ def _used(declared: str, reads: Iterable[str]) -> bool:
     return any(_covered(path, (declared,)) for path in reads)
 
 
-def declare(
-    study: StudyFiles, experiment: Experiment, reads: Iterable[str]
-) -> tuple[Experiment, tuple[str, ...]]:
+def declare(study: StudyFiles, experiment: Experiment, reads: Iterable[str]) -> tuple[Experiment, tuple[str, ...]]:
     """Adds observed reads to the declaration (code by its ending, inputs otherwise) and to `dvc.yaml`.
 
     Raises:
         StorageError: if a file cannot be written.
     """
-    paths = tuple(reads)
+    paths = tuple(path for path in reads if not _covered(path, (experiment.result,)))
     code = [path for path in paths if PurePosixPath(path).suffix in CODE_SUFFIXES]
     inputs = [path for path in paths if path not in code]
     declaration_file.extend(study.root / experiment.file, experiment.file, code=code, inputs=inputs)
     changed = study.experiment(experiment.name)
     if DvcFiles(study.root).present():
         DvcFiles(study.root).write_stage(changed)
-    words = [f"{path} is declared as code" for path in code] + [
-        f"{path} is declared as an input" for path in inputs
-    ]
+    words = [f"{path} is declared as code" for path in code] + [f"{path} is declared as an input" for path in inputs]
     return changed, tuple(words)

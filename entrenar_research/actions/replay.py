@@ -17,14 +17,16 @@ from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.trace import Trace
 from entrenar_research.models.verdict import Finding, Verdict
-from entrenar_research.runners.port import Job, Runner
+from entrenar_research.runners.port import Ended, Job, Runner
 from entrenar_research.store import files, hashing, run_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.yaml_text import Document
 from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
 AREA = "replay"
+RESULT_VARIABLE = "ENTRENAR_RESULT"
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +40,26 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lacking(ToolError):
-    """This machine lacks what the run used; the message names it."""
+    """What the run used is not on this machine; the message names it."""
 
 
 class ReplayFailed(ToolError):
     """The replayed command failed; the message says how."""
+
+
+class _Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and with what a replay is carried out: `directory` holds the copy of the study and what is beside it."""
+
+    directory: Path
+    runner: Runner
+    environment: Mapping[str, str]
+    tracer: Tracer | None
+    level: TraceLevel
+
+    @property
+    def root(self) -> Path:
+        """The scratch copy."""
+        return self.directory / "study"
 
 
 @contextmanager
@@ -63,17 +80,16 @@ def replayed(
         ReplayFailed: if the command fails.
         UsageError: if an input is missing.
     """
-    suited = requirements.suited(record, environment)
+    suited = requirements.suited(study, record, environment)
     if suited.program is None:
         raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
-        root = scratch / "study"
-        copy_study(study, root, _needed(study, experiment))
-        result = root / ".entrenar" / "staging" / record.id / "result"
-        with files.refusals("cannot make the scratch copy"):
-            result.mkdir(parents=True)
-        yield _execute(root, scratch, experiment, record, suited.program, runner, environment, tracer, level)
+        setting = _Setting(
+            directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level
+        )
+        copy_study(study, setting.root, _needed(study, experiment))
+        yield _execute(setting, experiment, record, suited.program)
     finally:
         files.remove_tree(scratch)
 
@@ -92,21 +108,29 @@ def _needed(study: StudyFiles, experiment: Experiment) -> set[str]:
 
 
 def copy_study(study: StudyFiles, root: Path, needed: Iterable[str]) -> None:
-    """Copies the needed files and all that Git tracks to `root`.
+    """Copies the needed files and all that Git tracks to `root`; of links only those that stay in the study.
 
     Raises:
         StorageError: if there is no space.
     """
-    git = Git(study.root)
-    tracked = git.listed() if (study.root / ".git").exists() else tuple(_unpacked(study.root))
+    unpacked = not (study.root / ".git").exists()
+    tracked = tuple(_unpacked(study.root)) if unpacked else Git(study.root).listed()
     with files.refusals("cannot make the scratch copy"):
         root.mkdir(parents=True)
         for path in {*needed, *tracked}:
             source, target = study.root / path, root / path
-            if source.is_file():
+            if source.is_file() and source.resolve().is_relative_to(study.root.resolve()):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
                 shutil.copymode(source, target)
+                if unpacked and _is_program(source):
+                    target.chmod(target.stat().st_mode | 0o111)
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file is a script or a program by how it begins: a bundle keeps no modes."""
+    with path.open("rb") as stream:
+        return stream.read(4).startswith((b"#!", b"\x7fELF"))
 
 
 def _unpacked(root: Path) -> Iterator[str]:
@@ -121,59 +145,56 @@ def _unpacked(root: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
-def _execute(
-    root: Path,
-    scratch: Path,
-    experiment: Experiment,
-    record: RunRecord,
-    program: str,
-    runner: Runner,
-    environment: Mapping[str, str],
-    tracer: Tracer | None,
-    level: TraceLevel,
-) -> Replayed:
+def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, program: str) -> Replayed:
+    root, tracer = setting.root, setting.tracer
     result = root / ".entrenar" / "staging" / record.id / "result"
+    with files.refusals("cannot make the scratch copy"):
+        result.mkdir(parents=True)
+    shown = result.relative_to(root).as_posix()
     argv = recipe.expand(
         record.command,
-        result=result.relative_to(root).as_posix(),
+        result=shown,
         params_file=experiment.declaration.params,
         seed=record.seed,
         params=recipe.dotted(record.params),
     )
     argv[0] = program
-    log = scratch / "trace.log"
-    wrapped = tracer.wrap(argv, level=level, log=log) if tracer is not None else argv
-    recorded = record.environment.variables if record.environment else {}
-    ended = runner.execute(
-        Job(
-            argv=wrapped,
-            directory=root,
-            environment={
-                **environment,
-                **pins.pinned(experiment.declaration.plan.cpus),
-                **recorded,
-                "ENTRENAR_RESULT": result.relative_to(root).as_posix(),
-            },
-            stdout=scratch / "stdout.txt",
-            stderr=scratch / "stderr.txt",
-        )
+    log = setting.directory / "trace.log"
+    job = Job(
+        argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None else argv,
+        directory=root,
+        environment={
+            **setting.environment,
+            **pins.pinned(experiment.declaration.plan.cpus),
+            **(record.environment.variables if record.environment else {}),
+            RESULT_VARIABLE: shown,
+        },
+        stdout=setting.directory / "stdout.txt",
+        stderr=setting.directory / "stderr.txt",
     )
+    ended = setting.runner.execute(job)
+    _refuse_failure(ended, job.stderr)
+    _collect(experiment, root, result)
+    trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
+    return Replayed(root=root, result=result, program=program, seconds=ended.seconds, trace=trace)
+
+
+def _refuse_failure(ended: Ended, stderr: Path) -> None:
     if ended.interrupted:
         raise KeyboardInterrupt
-    if ended.exit_status != 0:
-        said = (
-            (scratch / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        )
-        how = (
-            f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
-        )
-        raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
+    if ended.exit_status == 0:
+        return
+    said = stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+    raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
+
+
+def _collect(experiment: Experiment, root: Path, result: Path) -> None:
+    """Moves outputs that the command writes at fixed places."""
     for item in experiment.declaration.outputs:
         if not isinstance(item, str) and (root / item.source).exists():
             (result / item.path).parent.mkdir(parents=True, exist_ok=True)
             (root / item.source).rename(result / item.path)
-    trace = tracer.read(log, command=argv, level=level) if tracer is not None else None
-    return Replayed(root=root, result=result, program=program, seconds=ended.seconds, trace=trace)
 
 
 def judge(
@@ -239,22 +260,36 @@ def _judge_output(
     now = hashing.hash_file(again.result / path, md5=False)
     if f"sha256:{now.sha256}" == recorded[path]:
         return Finding(area=AREA, subject=subject, verdict=Verdict.IDENTICAL, detail=f"{now.size} bytes")
+    detail = f"found sha256:{now.sha256[:12]}..., expected {recorded[path][:19]}..."
     here = study.root / experiment.result / path
     if here.is_file() and f"sha256:{hashing.hash_file(here, md5=False).sha256}" == recorded[path]:
         mine = content.content_digest(path, here.read_bytes())
         if mine is not None and mine == content.content_digest(path, (again.result / path).read_bytes()):
-            return Finding(
-                area=AREA, subject=subject, verdict=Verdict.EQUAL, detail="same content, other bytes"
-            )
-    declared = [name for name, metric in experiment.declaration.metrics.items() if metric.file == path]
-    if declared and all(
-        metrics_fine.get(f"{experiment.name}: {name}") in (Verdict.IDENTICAL, Verdict.WITHIN)
-        for name in declared
-    ):
-        detail = f"its metrics lie within their tolerances: {', '.join(declared)}"
-        return Finding(area=AREA, subject=subject, verdict=Verdict.WITHIN, detail=detail)
-    detail = f"found sha256:{now.sha256[:12]}..., expected {recorded[path][:19]}..."
+            detail = "same content, other bytes"
+            return Finding(area=AREA, subject=subject, verdict=Verdict.EQUAL, detail=detail)
+        verdict, words = _within(experiment, path, here, again.result / path, metrics_fine)
+        return Finding(area=AREA, subject=subject, verdict=verdict, detail=words or detail)
     return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
+
+
+def _within(
+    experiment: Experiment, path: str, here: Path, there: Path, metrics_fine: Mapping[str, Verdict]
+) -> tuple[Verdict, str | None]:
+    """An output is `within` if each metric in it is, and everything else in it is equal."""
+    declared = {
+        name: metric.key or name for name, metric in experiment.declaration.metrics.items() if metric.file == path
+    }
+    fine = (Verdict.IDENTICAL, Verdict.WITHIN)
+    if not declared or not all(metrics_fine.get(f"{experiment.name}: {name}") in fine for name in declared):
+        return Verdict.DIFFERENT, None
+    rest = []
+    for place in (here, there):
+        document = Document(files.read_text(place, shown=path), path).value
+        rest.append(content.value_digest(metrics.without(document, declared.values())))
+    if rest[0] != rest[1]:
+        detail = f"its metrics ({', '.join(declared)}) lie within their tolerances, the rest of it differs"
+        return Verdict.DIFFERENT, detail
+    return Verdict.WITHIN, f"its metrics lie within their tolerances, the rest is equal: {', '.join(declared)}"
 
 
 def verify_replay(

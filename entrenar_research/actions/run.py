@@ -13,7 +13,7 @@ from entrenar_research.core import pins, recipe
 from entrenar_research.errors import UsageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import RunRecord, TraceSummary
-from entrenar_research.store import params_file, run_files
+from entrenar_research.store import locks, params_file, run_files
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
@@ -41,6 +41,13 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
         RunFailedError: if the command failed; the run is recorded and the last good result untouched.
         InterruptedRunError: if the person stopped it; recorded as cancelled.
     """
+    study.experiment(name)
+    waiting = "another run of it is under way, this one waits for its end"
+    with locks.turn(study.state, name, lambda: means.announce(waiting)):
+        return _in_turn(study, name, options, means)
+
+
+def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
     experiment = study.experiment(name)
     recovered = conclusion.recover(study)
     changes = _assign(study, experiment, options.assignments)
@@ -56,7 +63,7 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
         record=drafted, previous=previous, reasons=reasons, set=changes, drift=drift, recovered=recovered
     )
     if not reasons and previous is not None:
-        _refresh_lock(study, experiment, options)
+        _refresh_lock(study, experiment, previous, options)
         return msgspec.structs.replace(ran, record=previous)
     for reason in reasons:
         means.announce(reason)
@@ -146,14 +153,16 @@ def _reasons(
     return tuple(words)
 
 
-def _refresh_lock(study: StudyFiles, experiment: Experiment, options: Options) -> None:
+def _refresh_lock(study: StudyFiles, experiment: Experiment, record: RunRecord, options: Options) -> None:
     """Brings `dvc.lock` up to date where it lags behind an up-to-date result."""
     dvc_files = DvcFiles(study.root)
     if options.under_dvc or not dvc_files.present():
         return
-    locked = dvc_files.locked().get(experiment.name)
-    listed = {item.get("path"): item.get("md5") for item in (locked or {}).get("deps", [])} if locked else {}
-    hasher = Hasher(study.root, cache=study.state / "stat-cache.json")
-    now = {item.path: item.md5 for item in recipes.gather(study, experiment, hasher).dependencies}
-    if listed != now:
-        conclusion.update_lock(study, experiment)
+    with locks.exclusive(study.state):
+        locked = dvc_files.locked().get(experiment.name) or {}
+        listed = {item.get("path"): item.get("md5") for key in ("deps", "outs") for item in locked.get(key) or []}
+        wanted = {item.path: item.md5 for item in (*record.code, *record.inputs)}
+        wanted[experiment.result] = record.result_md5 or ""
+        params = (locked.get("params") or {}).get(experiment.declaration.params, {})
+        if listed != wanted or params != record.params:
+            conclusion.update_lock(study, experiment, record)

@@ -1,28 +1,40 @@
-"""Sealing: DVC commit, Git commit, signed tag - a version that somebody vouches for."""
+"""Sealing: DVC commit, Git commit, signed tag - a version that somebody vouches for.
+
+Killed at any moment, the same command makes what is missing: nothing is committed or tagged twice. A lock file
+of Git (`index.lock`) that a killed Git left behind is not removed: it does not tell whose it is, and its owner
+may be an editor or a program on another machine. We wait for it for a while, then say what to do.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from entrenar_research.actions import conclusion, data, golden
-from entrenar_research.errors import ResearchError, UsageError
+from entrenar_research.errors import ResearchError, ToolError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord
+from entrenar_research.store import locks
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.tools.git import Git
+from entrenar_research.tools import ssh_keygen
+from entrenar_research.tools.git import Git, TagCheck
 
 _COMMON = (
     "study.yaml", "dvc.yaml", "dvc.lock", "keys/allowed_signers", "CITATION.cff", "README.md",
     ".gitignore", ".gitattributes", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "renacer.toml",
 )  # fmt: skip
+_LOCKED = re.compile(r"'([^']+\.lock)': File exists|Another git process seems to be running")
+_LOCK_SECONDS = 3.0
+_POLL_SECONDS = 0.1
 _STATED = re.compile(r"^(run|recipe|result|trace): (\S+)$", re.MULTILINE)
 
 
@@ -57,6 +69,12 @@ def seal_experiment(study: StudyFiles, git: Git, name: str, message: str, key: P
     """
     experiment = study.experiment(name)
     conclusion.recover(study)
+    with locks.exclusive(study.state):
+        return _seal_experiment(study, git, experiment, message, key)
+
+
+def _seal_experiment(study: StudyFiles, git: Git, experiment: Experiment, message: str, key: Path) -> Sealed:
+    name = experiment.name
     record = RunFiles(study.root).latest(name)
     if record is None:
         raise UsageError(
@@ -64,7 +82,7 @@ def seal_experiment(study: StudyFiles, git: Git, name: str, message: str, key: P
         )
     _refuse_stale(study, experiment, record)
     paths = [*_experiment_paths(study, experiment), f"runs/{record.id}"]
-    paths += [f"runs/{run.id}" for run in RunFiles(study.root).records(name)]
+    paths += [f"runs/{run.id}" for run in RunFiles(study.root).records(name) if run.status != "running"]
     stated = f"run: {record.id}\nrecipe: {record.recipe}\nresult: {record.result}"
     return _seal(study, git, "experiment", name, f"{message}\n\n{stated}", paths, key)
 
@@ -82,7 +100,8 @@ def seal_golden(study: StudyFiles, git: Git, name: str, message: str, key: Path)
     data.track(study, f"{place}/{name}.json")
     paths = [place, f"runs/{record.run}"]
     stated = f"run: {record.run}\ntrace: {record.trace_id}"
-    return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)
+    with locks.exclusive(study.state):
+        return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)
 
 
 def _refuse_stale(study: StudyFiles, experiment: Experiment, record: RunRecord) -> None:
@@ -135,11 +154,15 @@ def _seal(
             hint="git config --global user.name 'Your Name'; git config --global user.email you@example.org",
         )
     wanted = sorted({path for path in (*_COMMON, *paths) if (study.root / path).exists()})
-    git.commit(f"Seal {kind} {name}: {message.splitlines()[0]}", wanted)
+    _unlocked(git, lambda: git.commit(f"Seal {kind} {name}: {message.splitlines()[0]}", wanted))
     previous = newest(git.tags(), kind, name)
+    if previous is not None and _says(git, previous, message):
+        check = git.verify_tag(previous, study.allowed_signers)
+        if check.good and check.fingerprint == ssh_keygen.fingerprint(ssh_keygen.public_line(key)):
+            return _sealed(git, previous, check)  # all but the report was done before
     version = int(previous.rpartition("v")[2]) + 1 if previous else 1
     tag = f"{kind}/{name}/v{version}"
-    git.sign_tag(tag, message, key)
+    _unlocked(git, lambda: git.sign_tag(tag, message, key))
     check = git.verify_tag(tag, study.allowed_signers)
     if not check.good:
         git.call("tag", "--delete", tag)
@@ -147,6 +170,43 @@ def _seal(
             f"the study would not accept this signature: {check.message}",
             hint="list the key with `entrenar-research keys new`, or use the one that is listed; no tag was made",
         )
+    return _sealed(git, tag, check)
+
+
+def _says(git: Git, tag: str, message: str) -> bool:
+    """Whether a tag is of the commit that is checked out and says just this."""
+    if git.tag_target(tag) != git.head():
+        return False
+    said = git.call("for-each-ref", "--format=%(contents:subject)%0a%0a%(contents:body)", f"refs/tags/{tag}").text
+    return said.split() == message.split()
+
+
+def _unlocked(git: Git, act: Callable[[], object]) -> None:
+    """Lets Git write; a lock that another Git process holds is waited for.
+
+    Raises:
+        ToolError: if Git refuses, or the lock stays.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            act()
+            return
+        except ToolError as error:
+            found = _LOCKED.search(error.message)
+            if found is None:
+                raise
+            if time.monotonic() > deadline:
+                lock = found[1] or git.call("rev-parse", "--git-path", "index.lock").text
+                shown = os.path.relpath(git.root / lock, git.root)
+                raise ToolError(
+                    f"{shown} is there: another Git process is at work in this study, or one was killed",
+                    hint=f"if none is at work (`pgrep -a git`), delete {shown} and run the same command again",
+                ) from error
+        time.sleep(_POLL_SECONDS)
+
+
+def _sealed(git: Git, tag: str, check: TagCheck) -> Sealed:
     return Sealed(
         tag=tag,
         commit=git.tag_target(tag),

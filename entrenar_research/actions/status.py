@@ -31,9 +31,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A study as it stands. `unfinished` counts runs whose process died and that the next command tidies up."""
+    """A study as it stands. `unfinished` counts runs that are going on, or whose process died.
+
+    `repository` is false where there is no Git: then `commit` is None and nothing is said about changes.
+    """
 
     title: str
+    repository: bool
     commit: str | None
     changed: tuple[str, ...]
     untracked: int
@@ -50,15 +54,18 @@ def status(study: StudyFiles, git: Git, environment: Mapping[str, str]) -> Statu
     """
     description = study.study()
     hasher = Hasher(study.root, cache=study.state / "stat-cache.json")
-    tags = git.tags() if git.head() else {}
+    repository = git.exists()
+    commit = git.head() if repository else None
+    tags = git.tags() if commit else {}
     states = tuple(_state(study, name, hasher, tags, environment) for name in study.experiment_names())
     hasher.save()
     waiting = study.state / "staging"
     return Status(
         title=description.title,
-        commit=git.head(),
-        changed=git.changed() if git.head() else (),
-        untracked=len(git.untracked()),
+        repository=repository,
+        commit=commit,
+        changed=git.changed() if commit else (),
+        untracked=len(git.untracked()) if repository else 0,
         experiments=states,
         golden=GoldenFiles(study.root).names(),
         unfinished=len(os.listdir(waiting)) if waiting.is_dir() else 0,

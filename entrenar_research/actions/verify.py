@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion, replay, verify_files, verify_history
+from entrenar_research.actions import conclusion, replay, verify_files, verify_history, verify_seals
 from entrenar_research.bundles.port import BundleFormat, Progress
-from entrenar_research.errors import ResearchError, UsageError
+from entrenar_research.errors import MissingToolError, NotAStudyError, ResearchError, UsageError
 from entrenar_research.models.verdict import Finding, Report, Verdict
 from entrenar_research.runners.port import Runner
 from entrenar_research.store import files
@@ -41,12 +41,37 @@ def verify_study(root: Path, means: Means) -> Report:
         NotAStudyError: if it is no study.
     """
     study = StudyFiles(root)
-    study.study()
+    findings = _description(study)
     notes = conclusion.recover(study)
     git = Git(root)
-    findings = list(_integrity(study, git if git.exists() else None, means))
+    if git.exists():
+        findings += _integrity(study, git, means)
+    else:
+        findings += _integrity(study, None, means)
+        if (root / ".git").exists():
+            detail = "Git does not find a repository of this study in it"
+            findings.append(_broken(verify_history.HISTORY, ".git", detail))
     findings += _replay(study, means)
     return Report(target=str(root), findings=tuple(findings), notes=notes)
+
+
+def _broken(area: str, subject: str, detail: str) -> Finding:
+    return Finding(area=area, subject=subject, verdict=Verdict.BROKEN, detail=detail)
+
+
+def _description(study: StudyFiles) -> list[Finding]:
+    """`study.yaml`, of which nothing but damage is to be said.
+
+    Raises:
+        NotAStudyError: if there is none.
+    """
+    try:
+        study.study()
+    except NotAStudyError:
+        raise
+    except ResearchError as error:
+        return [_broken(verify_files.DECLARED, STUDY_FILE, error.message)]
+    return []
 
 
 def verify_bundle(bundle: Path, format: BundleFormat, means: Means) -> Report:
@@ -91,38 +116,48 @@ def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
         return [Finding(area="bundle", subject=STUDY_FILE, verdict=Verdict.UNKNOWN, detail=detail)]
     study = StudyFiles(root)
     git: Git | None = None
-    findings: list[Finding] = []
+    findings = _description(study)
     if (root / HISTORY).is_file():
         try:
             git = Git(root, git_dir=clone_history(root / HISTORY, history).git_dir)
         except ResearchError as error:
-            findings.append(
-                Finding(
-                    area=verify_history.HISTORY, subject=HISTORY, verdict=Verdict.BROKEN, detail=error.message
-                )
-            )
+            findings.append(_broken(verify_history.HISTORY, HISTORY, error.message))
     findings += _integrity(study, git, means, beside=_BESIDE)
-    findings += _replay(study, means)
-    return findings
+    if any(finding.verdict.wanting for finding in findings):
+        detail = "not replayed: code of a study that failed these checks is not run"
+        return [*findings, Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
+    return [*findings, *_replay(study, means)]
 
 
 def _integrity(
     study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()
 ) -> list[Finding]:
-    findings = [
-        *verify_files.check_data(study, progress=means.progress),
-        *verify_files.check_evidence(study),
-        *verify_files.check_declarations(study),
-    ]
+    findings = _checked(verify_files.DATA, lambda: verify_files.check_data(study, progress=means.progress))
+    findings += _checked(verify_files.EVIDENCE, lambda: verify_files.check_evidence(study))
+    findings += _checked(verify_files.DECLARED, lambda: verify_files.check_declarations(study))
     if git is None:
-        detail = "there is no Git history: nobody vouches for these files"
-        area = verify_history.SIGNATURES
-        return [*findings, Finding(area=area, subject="history", verdict=Verdict.UNKNOWN, detail=detail)]
-    findings += verify_history.check_objects(git)
-    findings += verify_history.check_tree(study, git, beside=beside)
+        return [*findings, verify_seals.nobody(means.trusted)]
+    findings += _checked(verify_history.HISTORY, lambda: verify_history.check_objects(git))
+    findings += _checked(verify_history.HISTORY, lambda: verify_history.check_tree(study, git, beside=beside))
     latest = verify_files.latest_runs(study)
-    findings += verify_history.check_tags(study, git, latest, trusted=means.trusted)
+    findings += _checked(
+        verify_seals.AREA, lambda: verify_seals.check_tags(study, git, latest, trusted=means.trusted)
+    )
     return findings
+
+
+def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The findings of a check; one that cannot be carried out is itself a finding.
+
+    Raises:
+        MissingToolError: if a program is not installed: nothing is known then.
+    """
+    try:
+        return list(check())
+    except MissingToolError:
+        raise
+    except ResearchError as error:
+        return [_broken(area, "the check itself", error.message)]
 
 
 def _replay(study: StudyFiles, means: Means) -> list[Finding]:
@@ -142,9 +177,7 @@ def _replay(study: StudyFiles, means: Means) -> list[Finding]:
         try:
             experiment = study.experiment(name)
         except ResearchError as error:
-            findings.append(
-                Finding(area=replay.AREA, subject=name, verdict=Verdict.BROKEN, detail=error.message)
-            )
+            findings.append(_broken(replay.AREA, name, error.message))
             continue
         findings += replay.verify_replay(
             study, experiment, record, runner=means.runner, environment=means.environment

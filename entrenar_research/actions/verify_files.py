@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from entrenar_research.actions import verify_dvc, verify_records
 from entrenar_research.bundles.port import Progress
-from entrenar_research.errors import ResearchError
-from entrenar_research.models.run import FileDigest, RunRecord
+from entrenar_research.errors import ResearchError, StorageError, UsageError
+from entrenar_research.models.run import RunRecord
 from entrenar_research.models.verdict import Finding, Verdict
-from entrenar_research.store import hashing, run_files, sums
-from entrenar_research.store.dvc_files import LOCK, DvcFiles
-from entrenar_research.store.hashing import Hasher
+from entrenar_research.store import files, hashing, run_files, sums
+from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 
@@ -43,12 +43,12 @@ def check_data(study: StudyFiles, *, progress: Progress) -> tuple[Finding, ...]:
     latest = latest_runs(study)
     expected = _expectations(study, latest, findings)
     present = [path for path in expected if (study.root / path).is_file()]
-    hashes = dict(zip(present, hashing.hash_files(present, md5=False, root=study.root), strict=True))
+    hashes = _hashes(study, present)
     progress(len(present), len(present))
     good: dict[str, int] = {}
     for path, claims in expected.items():
         for claim in claims:
-            finding = _hold_against(path, claim, hashes)
+            finding = _hold_against(study.root, path, claim, hashes)
             if finding is None:
                 good[claim.run] = good.get(claim.run, 0) + 1
             else:
@@ -63,8 +63,20 @@ def check_data(study: StudyFiles, *, progress: Progress) -> tuple[Finding, ...]:
             findings.append(
                 Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run")
             )
-    findings += _check_dvc(study, latest)
+    findings += verify_dvc.check_dvc(study, latest)
     return tuple(findings)
+
+
+def _hashes(study: StudyFiles, paths: list[str]) -> dict[str, hashing.FileHash]:
+    """The digests of files; one that cannot be read has none."""
+    try:
+        return dict(zip(paths, hashing.hash_files(paths, md5=False, root=study.root), strict=True))
+    except StorageError:
+        found: dict[str, hashing.FileHash] = {}
+        for path in paths:
+            with contextlib.suppress(StorageError):
+                found[path] = hashing.hash_file(study.root / path, md5=False)
+        return found
 
 
 def _expectations(
@@ -88,15 +100,22 @@ def _expectations(
     return expected
 
 
-def _hold_against(path: str, claim: Expected, hashes: Mapping[str, hashing.FileHash]) -> Finding | None:
+def _hold_against(
+    root: Path, path: str, claim: Expected, hashes: Mapping[str, hashing.FileHash]
+) -> Finding | None:
+    whose = f"{claim.role} of run {claim.run}"
     if path not in hashes:
         hint = "fetch it with `dvc pull` or `dvc checkout`, or run the experiment"
-        detail = f"missing; {claim.role} of run {claim.run}; {hint}"
+        detail = f"cannot be read; {whose}" if os.path.lexists(root / path) else f"missing; {whose}; {hint}"
         return Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail)
+    try:
+        files.contained(root, path, what=claim.role)
+    except UsageError as error:
+        return Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=error.message)
     now = f"sha256:{hashes[path].sha256}"
     if now == claim.digest:
         return None
-    detail = f"found {now[:19]}..., expected {claim.digest[:19]}... ({claim.role} of run {claim.run})"
+    detail = f"found {now[:19]}..., expected {claim.digest[:19]}... ({whose})"
     return Finding(area=DATA, subject=path, verdict=Verdict.DIFFERENT, detail=detail)
 
 
@@ -113,107 +132,25 @@ def _unlisted(
         for place in places:
             if not (study.root / place).is_dir():
                 continue
-            for path in hashing.walk(study.root, place):
-                if path not in expected:
-                    detail = f"not listed by run {record.id}"
-                    findings.append(Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail))
+            try:
+                found = [path for path in hashing.walk(study.root, place) if path not in expected]
+            except ResearchError as error:
+                findings.append(Finding(area=DATA, subject=place, verdict=Verdict.BROKEN, detail=error.message))
+                continue
+            detail = f"not listed by run {record.id}"
+            findings += [
+                Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail) for path in found
+            ]
     return findings
-
-
-def _check_dvc(study: StudyFiles, latest: Mapping[str, RunRecord]) -> list[Finding]:
-    dvc_files = DvcFiles(study.root)
-    known = _known_md5(latest)
-    findings: list[Finding] = []
-    try:
-        locked = dvc_files.locked()
-        pointers = dvc_files.pointers()
-    except ResearchError as error:
-        subject = error.message.partition(",")[0].partition(":")[0]
-        return [Finding(area=DATA, subject=subject, verdict=Verdict.BROKEN, detail=error.message)]
-    for name, entry in locked.items():
-        findings += _check_entry(study, name, entry, latest.get(name), known)
-    for path, pointer in pointers.items():
-        said: dict[str, Any] = {key: pointer[key] for key in ("md5", "size", "nfiles") if key in pointer}
-        findings += _check_md5(study, path, said, known, str(pointer["pointer"]))
-    for name, record in latest.items():
-        if name not in locked and dvc_files.present():
-            detail = f"no entry for {name}, whose last good run is {record.id}"
-            findings.append(Finding(area=DATA, subject=LOCK, verdict=Verdict.DIFFERENT, detail=detail))
-    if not findings and (locked or pointers):
-        detail = f"{len(locked)} stages and {len(pointers)} .dvc files agree with the records"
-        findings.append(Finding(area=DATA, subject=LOCK, verdict=Verdict.IDENTICAL, detail=detail))
-    return findings
-
-
-def _known_md5(latest: Mapping[str, RunRecord]) -> dict[str, FileDigest]:
-    """What records say of MD5s, by path; only of bytes whose SHA-256 is checked as well."""
-    known: dict[str, FileDigest] = {}
-    for name, record in latest.items():
-        for item in (*record.code, *record.inputs):
-            known[item.path] = item
-        if record.result and record.result_md5:
-            count = sum(item.files or 1 for item in record.outputs)
-            path = f"experiments/{name}/result"
-            known[path] = FileDigest(
-                path=path, digest=record.result, md5=record.result_md5, size=_total(record), files=count
-            )
-    return known
-
-
-def _total(record: RunRecord) -> int:
-    return sum(item.size for item in record.outputs)
-
-
-def _check_entry(
-    study: StudyFiles,
-    name: str,
-    entry: Any,
-    record: RunRecord | None,
-    known: Mapping[str, FileDigest],
-) -> list[Finding]:
-    """One stage of `dvc.lock`: digests by the records, command and parameters by the run."""
-    if not isinstance(entry, dict):
-        return [
-            Finding(area=DATA, subject=LOCK, verdict=Verdict.BROKEN, detail=f"stage {name} is no mapping")
-        ]
-    findings = []
-    for item in [*(entry.get("deps") or []), *(entry.get("outs") or [])]:
-        said: dict[str, Any] = {key: item[key] for key in ("md5", "size", "nfiles") if key in item}
-        findings += _check_md5(study, str(item.get("path")), said, known, LOCK)
-    if record is not None:
-        wanted = {"command": record.command, **({"seed": record.seed} if record.seed is not None else {})}
-        declared = f"experiments/{name}/experiment.yaml"
-        for file, values in (entry.get("params") or {}).items():
-            said_by_run = wanted if file == declared else record.params
-            if values != said_by_run:
-                detail = f"stage {name}: the parameters of {file} are not those of run {record.id}"
-                findings.append(Finding(area=DATA, subject=LOCK, verdict=Verdict.DIFFERENT, detail=detail))
-        if entry.get("cmd") != f"entrenar-research run {name}":
-            detail = f"stage {name}: found the command {entry.get('cmd')!r}"
-            findings.append(Finding(area=DATA, subject=LOCK, verdict=Verdict.DIFFERENT, detail=detail))
-    return findings
-
-
-def _check_md5(
-    study: StudyFiles, path: str, said: dict[str, Any], known: Mapping[str, FileDigest], subject: str
-) -> list[Finding]:
-    """A digest that DVC keeps, against the record of the same path or, without one, against the bytes."""
-    item = known.get(path)
-    if item is None:
-        if not (study.root / path).exists():
-            detail = f"{path} is missing; fetch it with `dvc pull` or `dvc checkout`"
-            return [Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail)]
-        item = Hasher(study.root).describe(path)[0]
-    wanted = {"md5": item.md5, "size": item.size, "nfiles": item.files}
-    wrong = [f"{key} {said[key]}, expected {wanted[key]}" for key in said if said[key] != wanted[key]]
-    if not wrong:
-        return []
-    detail = f"{path}: found {', '.join(wrong)}"
-    return [Finding(area=DATA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)]
 
 
 def check_evidence(study: StudyFiles) -> tuple[Finding, ...]:
-    """Every run directory and every golden trace against its own list of digests."""
+    """Every run directory and every golden trace against its own list of digests, and records against themselves.
+
+    Golden traces have such a list, and runs that ended well; of the others it is said if there is none.
+    """
+    records = RunFiles(study.root).records()
+    open_still = {record.id for record in records if record.status != "completed"}
     findings: list[Finding] = []
     for top in ("runs", "golden_traces"):
         base = study.root / top
@@ -221,8 +158,10 @@ def check_evidence(study: StudyFiles) -> tuple[Finding, ...]:
             continue
         for name in sorted(os.listdir(base)):
             if (base / name).is_dir():
-                findings += sums.check(base / name, f"{top}/{name}", area=EVIDENCE)
-    return tuple(findings)
+                findings += sums.check(
+                    base / name, f"{top}/{name}", area=EVIDENCE, closed=name not in open_still
+                )
+    return (*findings, *verify_records.check_records(study, records, latest_runs(study)))
 
 
 def check_declarations(study: StudyFiles) -> tuple[Finding, ...]:

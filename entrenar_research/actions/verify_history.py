@@ -1,22 +1,25 @@
-"""Checking a study's history: the files against the last commit, the object store, the signed tags."""
+"""Checking a study's history: the files against the last commit, and the object store."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from entrenar_research.actions import seal, verify_files
-from entrenar_research.errors import ResearchError
-from entrenar_research.models.run import RunRecord
+from entrenar_research.actions import verify_files
+from entrenar_research.errors import ResearchError, ToolError
 from entrenar_research.models.verdict import Finding, Verdict
+from entrenar_research.store import hashing
+from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.tools.git import Git
+from entrenar_research.tools.git import Git, TreeEntry
 
-HISTORY, SIGNATURES = "history", "signatures"
-_OURS = re.compile(r"(experiment|golden|sweep|prereg)/[^/]+")
+HISTORY = "history"
+_LINK, _PROGRAM = "120000", "100755"
+_NAMED = 20
+_OBJECT = re.compile(r"[0-9a-f]{40}|\S*objects/\S+")
 
 
 def check_tree(study: StudyFiles, git: Git, *, beside: Iterable[str] = ()) -> tuple[Finding, ...]:
@@ -26,49 +29,82 @@ def check_tree(study: StudyFiles, git: Git, *, beside: Iterable[str] = ()) -> tu
     """
     head = git.head()
     if head is None:
-        detail = "nothing is committed yet: there is no history to hold the files against"
-        return (Finding(area=HISTORY, subject="HEAD", verdict=Verdict.UNKNOWN, detail=detail),)
+        return (_headless(git),)
     try:
         entries = git.tree(head)
     except ResearchError as error:
-        return (Finding(area=HISTORY, subject="HEAD", verdict=Verdict.BROKEN, detail=error.message),)
-    findings = []
-    present = [entry for entry in entries if os.path.lexists(study.root / entry.path)]
-    regular = [entry for entry in present if entry.mode != "120000" and (study.root / entry.path).is_file()]
-    now = dict(
-        zip((entry.path for entry in regular), git.blobs([entry.path for entry in regular]), strict=True)
-    )
-    for entry in entries:
-        problem = _against_commit(study.root, entry.path, entry.mode, entry.blob, now.get(entry.path))
-        if problem is not None:
-            verdict, detail = problem
-            findings.append(
-                Finding(
-                    area=HISTORY, subject=entry.path, verdict=verdict, detail=f"{detail} (commit {head[:10]})"
-                )
-            )
-    if not findings:
-        detail = f"{len(entries)} files as in commit {head[:10]}"
-        findings.append(Finding(area=HISTORY, subject="HEAD", verdict=Verdict.IDENTICAL, detail=detail))
+        return (_finding("HEAD", Verdict.BROKEN, error.message),)
+    findings = list(_changes(study.root, git, entries, head))
+    if not any(finding.verdict.wanting for finding in findings):
+        findings.insert(0, _finding("HEAD", Verdict.IDENTICAL, f"{len(entries)} files as in commit {head[:10]}"))
     return (*findings, *_uncommitted(study, git, {entry.path for entry in entries}, set(beside)))
 
 
-def _against_commit(
-    root: Path, path: str, mode: str, blob: str, now: str | None
-) -> tuple[Verdict, str] | None:
-    if not os.path.lexists(root / path):
-        return Verdict.BROKEN, "missing; it is committed"
-    if mode == "120000" and (root / path).is_symlink():
-        target = os.fsencode(os.readlink(root / path))
-        now = hashlib.sha1(b"blob %d\0" % len(target) + target, usedforsecurity=False).hexdigest()
-    if now != blob:
-        return Verdict.DIFFERENT, "changed since it was committed"
-    return None
+def _finding(subject: str, verdict: Verdict, detail: str) -> Finding:
+    return Finding(area=HISTORY, subject=subject, verdict=verdict, detail=detail)
+
+
+def _headless(git: Git) -> Finding:
+    """Without a last commit: a young study, or one whose HEAD is damaged."""
+    if git.references():
+        detail = "leads to no commit, though there are branches or tags"
+        return _finding("HEAD", Verdict.BROKEN, detail)
+    return _finding("HEAD", Verdict.UNKNOWN, "nothing is committed yet: there is no history to hold the files against")
+
+
+def _changes(root: Path, git: Git, entries: Iterable[TreeEntry], head: str) -> Iterator[Finding]:
+    """The committed files that are missing or have other bytes now; modes count where there are any."""
+    present = [entry for entry in entries if os.path.lexists(root / entry.path)]
+    now = {entry.path: _link(root, git, entry) for entry in present if entry.mode == _LINK}
+    readable = [entry.path for entry in present if entry.mode != _LINK and _is_plain(root / entry.path)]
+    now.update(zip(readable, git.blobs(readable), strict=True))
+    other = [entry.path for entry in present if entry.path in readable and now[entry.path] != entry.blob]
+    modes = git.git_dir is None and git.setting("core.fileMode") != "false"
+    converted = dict(zip(other, git.blobs(other, converted=True), strict=True))
+    for entry in entries:
+        if not os.path.lexists(root / entry.path):
+            yield _finding(entry.path, Verdict.BROKEN, f"missing; it is committed (commit {head[:10]})")
+        elif converted.get(entry.path) == entry.blob:
+            detail = "other bytes, the same to Git after the conversions of .gitattributes or its configuration"
+            yield _finding(entry.path, Verdict.EQUAL, detail)
+        elif now.get(entry.path) != entry.blob:
+            detail = f"changed since it was committed (commit {head[:10]})"
+            yield _finding(entry.path, Verdict.DIFFERENT, detail)
+        elif modes and entry.mode != _LINK and hashing.is_executable(root / entry.path) != (entry.mode == _PROGRAM):
+            detail = f"its mode changed: committed as {entry.mode} (commit {head[:10]})"
+            yield _finding(entry.path, Verdict.DIFFERENT, detail)
+        elif entry.mode == _LINK and not (root / entry.path).resolve().is_relative_to(root.resolve()):
+            detail = "a symbolic link that leaves the study: what it leads to is not checked"
+            yield _finding(entry.path, Verdict.UNKNOWN, detail)
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and os.access(path, os.R_OK)
+
+
+def _link(root: Path, git: Git, entry: TreeEntry) -> str | None:
+    """The blob id of what lies where a symbolic link is committed, or None.
+
+    A bundle holds the file that the link leads to: it counts as the link if it has that file's bytes.
+    """
+    path = root / entry.path
+    if path.is_symlink():
+        target = os.fsencode(path.readlink())
+        return hashlib.sha1(b"blob %d\0" % len(target) + target, usedforsecurity=False).hexdigest()
+    told = git.call("cat-file", "blob", entry.blob, check=False)
+    if git.git_dir is None or told.status != 0:
+        return None
+    place = Path(os.path.normpath(path.parent / os.fsdecode(told.stdout)))
+    inside = place.is_relative_to(root) and _is_plain(place) and _is_plain(path)
+    return entry.blob if inside and hashing.hash_file(place) == hashing.hash_file(path) else None
 
 
 def _uncommitted(study: StudyFiles, git: Git, committed: set[str], beside: set[str]) -> tuple[Finding, ...]:
     if git.git_dir is None:
-        left = set(git.untracked()) - committed
+        try:
+            left = set(git.untracked()) - committed
+        except ToolError as error:
+            return (_finding(".git/index", Verdict.BROKEN, error.message),)
     else:
         data = _data_paths(study)
         left = {
@@ -80,13 +116,11 @@ def _uncommitted(study: StudyFiles, git: Git, committed: set[str], beside: set[s
         return ()
     shown = ", ".join(sorted(left)[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
     detail = f"{len(left)} files that no commit holds: {shown}"
-    return (Finding(area=HISTORY, subject="uncommitted", verdict=Verdict.UNKNOWN, detail=detail),)
+    return (_finding("uncommitted", Verdict.UNKNOWN, detail),)
 
 
 def _data_paths(study: StudyFiles) -> set[str]:
     """What DVC holds, so that no commit has it."""
-    from entrenar_research.store.dvc_files import DvcFiles
-
     try:
         found = DvcFiles(study.root)
         outs = {str(out.get("path")) for entry in found.locked().values() for out in entry.get("outs") or []}
@@ -96,100 +130,15 @@ def _data_paths(study: StudyFiles) -> set[str]:
 
 
 def check_objects(git: Git) -> tuple[Finding, ...]:
-    """The object store: everything inflated and hashed again."""
+    """The object store: everything inflated and hashed again; each damaged object or file is named."""
     problem = git.fsck()
     if problem is None:
         return ()
-    words = "; ".join(problem.splitlines()[:4])
-    return (Finding(area=HISTORY, subject=".git", verdict=Verdict.BROKEN, detail=words),)
-
-
-def check_tags(
-    study: StudyFiles, git: Git, latest: Mapping[str, RunRecord], *, trusted: Path | None = None
-) -> tuple[Finding, ...]:
-    """Every tag's signature; `trusted` names the signers to accept, else the study's own list is used."""
-    findings = []
-    known = git.tags()
-    for name in sorted(_named_tags(git) - set(known)):
-        findings.append(_tag(name, Verdict.BROKEN, "its reference leads nowhere"))
-    signers = trusted or study.allowed_signers
-    whose = "accepted by the list you gave" if trusted else "listed by the study itself"
-    for name in sorted(known):
-        findings.append(_check_tag(git, name, signers, whose))
-    findings += _check_statements(git, known, latest)
-    sealed = {name.split("/")[1] for name in known if name.startswith("experiment/")}
-    for name in latest:
-        if name not in sealed:
-            findings.append(
-                Finding(
-                    area=SIGNATURES,
-                    subject=name,
-                    verdict=Verdict.UNKNOWN,
-                    detail="not sealed: nobody vouches for it",
-                )
-            )
-    return tuple(findings)
-
-
-def _tag(name: str, verdict: Verdict, detail: str) -> Finding:
-    return Finding(area=SIGNATURES, subject=f"tag {name}", verdict=verdict, detail=detail)
-
-
-def _check_tag(git: Git, name: str, signers: Path, whose: str) -> Finding:
-    shown = git.call("cat-file", "-p", f"refs/tags/{name}", check=False)
-    if shown.status != 0:
-        return _tag(name, Verdict.BROKEN, shown.stderr.decode("utf-8", "replace").strip().replace("\n", "; "))
-    header = dict(line.split(" ", 1) for line in shown.text.split("\n\n")[0].splitlines() if " " in line)
-    if header.get("tag") is None:
-        if _OURS.match(name):
-            return _tag(name, Verdict.BROKEN, "not a signed tag: expected one under this name")
-        return _tag(name, Verdict.UNKNOWN, "an unsigned tag")
-    if header["tag"] != name:
-        return _tag(name, Verdict.BROKEN, f"the tag itself says that its name is {header['tag']}")
-    if "-----BEGIN SSH SIGNATURE-----" not in shown.text and not _OURS.match(name):
-        return _tag(name, Verdict.UNKNOWN, "an unsigned tag")
-    if not signers.is_file():
-        return _tag(name, Verdict.BROKEN, "signed, but there is no keys/allowed_signers that says by whom")
-    check = git.verify_tag(name, signers)
-    if not check.good:
-        return _tag(name, Verdict.BROKEN, check.message or "no good signature")
-    return _tag(name, Verdict.IDENTICAL, f"signed by {check.signer} with {check.fingerprint}, {whose}")
-
-
-def _check_statements(git: Git, known: Mapping[str, str], latest: Mapping[str, RunRecord]) -> list[Finding]:
-    """What the newest seal of each experiment states, against the record of the run it names."""
-    findings = []
-    for name, record in latest.items():
-        newest = seal.newest(known, "experiment", name)
-        if newest is None:
-            continue
-        shown = git.call("cat-file", "-p", f"refs/tags/{newest}", check=False)
-        stated = seal.statement(shown.text)
-        if stated.get("run") != record.id:
-            detail = f"seals run {stated.get('run')}; the last good run {record.id} is not sealed"
-            findings.append(_tag(newest, Verdict.UNKNOWN, detail))
-        elif (stated.get("recipe"), stated.get("result")) != (record.recipe, record.result):
-            subject = f"runs/{record.id}/run.yaml"
-            detail = f"its recipe or result digest is not the one that {newest} seals"
-            findings.append(
-                Finding(area=SIGNATURES, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
-            )
-    return findings
-
-
-def _named_tags(git: Git) -> set[str]:
-    """The tags that exist as references on disk, readable or not."""
-    common = git.call("rev-parse", "--git-common-dir", check=False)
-    if common.status != 0:
-        return set()
-    base = Path(os.path.join(git.root if git.git_dir is None else git.git_dir, common.text))
-    tags = base / "refs" / "tags"
-    names = {path.relative_to(tags).as_posix() for path in tags.rglob("*") if path.is_file()}
-    try:
-        packed = (base / "packed-refs").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return names
-    for line in packed.splitlines():
-        if " refs/tags/" in line:
-            names.add(line.partition(" refs/tags/")[2])
-    return names
+    said: dict[str, list[str]] = {}
+    for line in problem.splitlines():
+        named = _OBJECT.search(line)
+        subject = named.group().rstrip(":,)") if named else ".git"
+        said.setdefault(subject if "/" in subject or not named else f"object {subject}", []).append(line)
+    return tuple(
+        _finding(subject, Verdict.BROKEN, "; ".join(lines[:3])) for subject, lines in list(said.items())[:_NAMED]
+    )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from entrenar_research.errors import UsageError
+
+T = TypeVar("T")
 
 
 def interactive() -> bool:
@@ -12,26 +16,38 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str, *, missing: str, hint: str, default: str | None = None) -> str:
-    """The person's answer to `question`.
+def ask(question: str, accept: Callable[[str], T], *, missing: str, hint: str, default: str | None = None) -> T:
+    """What `accept` makes of the person's answer to `question`; asks again while it refuses.
 
     Raises:
-        UsageError: with `missing` and `hint`, if there is nobody to ask or no answer comes.
+        UsageError: with `missing` and `hint`, if there is nobody to ask or the input ends.
     """
     if not interactive():
         raise UsageError(missing, hint=hint)
-    sys.stderr.write(f"{question}{f' [{default}]' if default else ''}: ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline().strip() or (default or "")
-    if not answer:
-        raise UsageError(missing, hint=hint)
-    return answer
+    while True:
+        _prompt(f"{question}{f' [{default}]' if default else ''}: ")
+        line = sys.stdin.readline()
+        if not line:
+            sys.stderr.write("\n")
+            raise UsageError(missing, hint=hint)
+        try:
+            return accept(line.strip() or default or "")
+        except UsageError as error:
+            sys.stderr.write(f"  {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
 
 
 def confirm(question: str) -> bool:
     """Yes or no; no if there is nobody to ask."""
     if not interactive():
         return False
-    sys.stderr.write(f"{question} [y/N]: ")
+    _prompt(f"{question} [y/N]: ")
+    line = sys.stdin.readline()
+    if not line:
+        sys.stderr.write("\n")
+    return line.strip().lower() in ("y", "yes")
+
+
+def _prompt(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(text)
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -11,10 +11,13 @@ from entrenar_research.store import files
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
+EXAMPLES = ("cite --format bibtex", "cite --write")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cite`."""
-    parser.add_argument("--format", default="cff", choices=registry.names("citations"), help="default: cff")
+    names = registry.names("citations")
+    parser.add_argument("--format", default="cff", choices=names, help="what to write (default: cff)")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to FILE")
     place.add_argument(

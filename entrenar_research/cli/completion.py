@@ -1,6 +1,4 @@
-"""Print a completion script for your shell, for example:
-entrenar-research completion bash > ~/.local/share/bash-completion/completions/entrenar-research
-"""
+"""Print a script that completes commands, options and files in your shell."""
 
 from __future__ import annotations
 
@@ -9,17 +7,19 @@ import sys
 
 from entrenar_research.cli import front
 
+EXAMPLES = ("completion bash > ~/.local/share/bash-completion/completions/entrenar-research",)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `completion`."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh or tcsh")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Builds the whole parser and prints the script."""
     import shtab  # needed here only
 
-    parser = argparse.ArgumentParser(prog="entrenar-research", description="Make a study checkable.")
+    parser = front.top_parser()
     commands = parser.add_subparsers()
     for name, words in front.COMMANDS.items():
         built = front.command_parser(name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import msgspec
-
 from entrenar_research import workspace
 from entrenar_research.actions import doctor as action
+from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, EXIT_MISSING_TOOL
 from entrenar_research.tools.git import Git
 from entrenar_research.views.terminal.screen import Screen
@@ -17,7 +16,7 @@ from entrenar_research.workspace import Workspace
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `doctor`."""
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_format(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -28,14 +27,14 @@ def execute(args: argparse.Namespace) -> int:
     lacking = [tool.name for tool in tools if tool.needed and tool.found is None]
     screen = Screen()
     if args.format == "json":
-        screen.line(msgspec.json.encode({"ready": not lacking, "tools": tools}).decode())
+        screen.json({"ready": not lacking, "tools": tools})
         return EXIT_MISSING_TOOL if lacking else EXIT_DONE
     rows, styles = [], []
     for tool in tools:
         state = "ok" if tool.found else ("missing" if tool.needed else "absent")
-        rows.append([tool.name, state, tool.found or tool.remedy, tool.purpose])
+        rows.append([tool.name, state, tool.purpose, tool.found or tool.remedy])
         styles.append("good" if tool.found else "bad" if tool.needed else "doubt")
-    screen.table(["what", "state", "found, or how to get it", "for"], rows, styles=styles)
+    screen.table(["what", "state", "for", "found, or how to get it"], rows, styles=styles, styled=1)
     if lacking:
         screen.line(f"the main job cannot run: {', '.join(lacking)}", "bad")
         return EXIT_MISSING_TOOL

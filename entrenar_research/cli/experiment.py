@@ -1,5 +1,7 @@
-"""Declare experiments. `experiment add NAME -- COMMAND` runs the command once, observes what it reads and writes, and
-proposes the declaration (experiments/NAME/experiment.yaml) and the stage of dvc.yaml that go with it.
+"""Declare experiments: from one observed run of a command, or by hand.
+
+An experiment is a directory experiments/NAME with an experiment.yaml that says which command is run, on what, and
+what comes of it. dvc.yaml has a stage for each.
 """
 
 from __future__ import annotations
@@ -7,10 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-import msgspec
-
 from entrenar_research.actions import experiment_add as action
 from entrenar_research.cli import asking
+from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.errors import UsageError
 from entrenar_research.store import study_files
 from entrenar_research.store.dvc_files import DvcFiles
@@ -20,9 +21,22 @@ from entrenar_research.workspace import Workspace
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `experiment`."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|list|show|sync")
-    add = verbs.add_parser("add", help="declare an experiment from one observed run of its command")
-    add.add_argument("name", metavar="NAME")
+    verbs = add_verbs(parser)
+    add = add_verb(
+        verbs,
+        "add",
+        "declare an experiment from one observed run of its command",
+        more="The command is run once. What it read becomes code and inputs, its options become parameters, what it "
+        "wrote becomes outputs, and that run becomes the first one. You see the declaration and are asked before "
+        "anything is written; the data it read is put under DVC.",
+        examples=(
+            "experiment add line -- python train.py --rate 0.05",
+            "experiment add line --dry-run -- python train.py --rate 0.05",
+            "experiment add line --yes -- python train.py --out '${result}'",
+        ),
+    )
+    add.usage = "entrenar-research experiment add [options] NAME -- COMMAND [ARGUMENT ...]"
+    add.add_argument("name", metavar="NAME", help="letters, digits, - and _; its directory is experiments/NAME")
     add.add_argument("--yes", action="store_true", help="write it without asking")
     add.add_argument(
         "--dry-run", action="store_true", help="run the command, show the declaration, leave nothing behind"
@@ -30,13 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--no-infer", action="store_true", help="declare the bare command without running it")
     add.add_argument("--quiet", action="store_true", help="do not show what the command prints")
     add.set_defaults(words=[])
-    add.usage = "entrenar-research experiment add [options] NAME -- COMMAND [ARGUMENT ...]"
-    listing = verbs.add_parser("list", help="the experiments of this study")
-    listing.add_argument("--format", choices=("text", "json"), default="text")
-    show = verbs.add_parser("show", help="one declaration, and where dvc.yaml differs from it")
-    show.add_argument("name", metavar="NAME")
-    sync = verbs.add_parser("sync", help="write the stage of dvc.yaml from the declaration")
-    sync.add_argument("name", metavar="NAME")
+    add_format(add_verb(verbs, "list", "the experiments of this study"))
+    show = add_verb(verbs, "show", "one declaration, and where dvc.yaml differs from it")
+    show.add_argument("name", metavar="NAME", help="the experiment")
+    add_format(show)
+    sync = add_verb(verbs, "sync", "write the stage of dvc.yaml from the declaration")
+    sync.add_argument("name", metavar="NAME", help="the experiment")
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -51,6 +64,11 @@ def _add(args: argparse.Namespace, here: Workspace) -> int:
         raise UsageError(
             "the command is missing",
             hint=f"entrenar-research experiment add {args.name} -- python train.py --lr 0.1",
+        )
+    if not args.yes and not args.dry_run and not asking.interactive():
+        raise UsageError(
+            "there is nobody to ask whether the declaration is right; nothing was run",
+            hint="give --yes to write it unseen, or --dry-run to look only",
         )
     screen = Screen()
     if args.no_infer:
@@ -75,13 +93,7 @@ def _add(args: argparse.Namespace, here: Workspace) -> int:
 
 
 def _agreed(args: argparse.Namespace) -> bool:
-    if args.yes:
-        return True
-    if not asking.interactive():
-        raise UsageError(
-            "there is nobody to confirm this", hint="give --yes to write it, or --dry-run to look only"
-        )
-    return asking.confirm("Write this?")
+    return args.yes or asking.confirm("Write this?")
 
 
 def _left(screen: Screen) -> int:
@@ -100,6 +112,8 @@ def _draw(screen: Screen, proposal: action.Proposal) -> None:
     screen.line(proposal.stage_text.rstrip())
     for path in proposal.data:
         screen.line(f"{path} will be put under DVC", "quiet")
+    for note in proposal.notes:
+        screen.line(f"note: {note}", "doubt")
     for call in proposal.network:
         screen.line(f"warning: the command used the network: {call}", "bad")
 
@@ -108,22 +122,24 @@ def _list(args: argparse.Namespace, here: Workspace) -> int:
     experiments = here.files.experiments()
     screen = Screen()
     if args.format == "json":
-        screen.line(msgspec.json.encode(experiments).decode())
+        screen.json(experiments)
     elif not experiments:
         screen.line("no experiments yet: `entrenar-research experiment add NAME -- COMMAND` declares one")
     else:
-        rows = [
-            [item.name, item.declaration.trace, item.declaration.description or ""] for item in experiments
-        ]
+        rows = [[item.name, item.declaration.trace, item.declaration.description or ""] for item in experiments]
         screen.table(["experiment", "trace", "description"], rows)
     return 0
 
 
 def _show(args: argparse.Namespace, here: Workspace) -> int:
     experiment = here.files.experiment(args.name)
+    drift = DvcFiles(here.root).drift(experiment)
+    if args.format == "json":
+        Screen().json({"name": experiment.name, "declaration": experiment.declaration, "drift": drift})
+        return 0
     sys.stdout.write(study_files.declaration_text(experiment.declaration))
     screen = Screen(sys.stderr)
-    for words in DvcFiles(here.root).drift(experiment):
+    for words in drift:
         screen.line(f"warning: {words}", "doubt")
     return 0
 

@@ -2,63 +2,77 @@
 
 from __future__ import annotations
 
-import argparse
+import errno
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
 
 from entrenar_research import __version__
-from entrenar_research.errors import EXIT_INTERRUPTED, EXIT_USAGE, EXIT_WANTING, ResearchError
+from entrenar_research.cli.parsing import PROGRAM, Parser, TopParser, example_text
+from entrenar_research.core import suggest
+from entrenar_research.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    EXIT_WANTING,
+    ResearchError,
+    UsageError,
+)
 
-COMMANDS: dict[str, str] = {
-    "init": "make a new study",
-    "experiment": "declare experiments: add, list, show, sync",
-    "run": "run an experiment and record everything about it",
-    "runs": "look at recorded runs: list, show, compare",
-    "status": "a quick look: what is up to date, what is not, and why",
-    "golden": "golden traces: promote, check, list",
-    "keys": "the signing key: new, show",
-    "seal": "commit an experiment or golden trace and sign a tag",
-    "verify": "check every digest and signature, then replay",
-    "cite": "write CITATION.cff or BibTeX",
-    "bundle": "write the study as one checkable file",
-    "doctor": "what is installed here, and what each is for",
-    "completion": "print a shell completion script",
+GROUPS: dict[str, dict[str, str]] = {
+    "begin": {
+        "doctor": "what is installed here, and what each is for",
+        "init": "make a new study",
+        "keys": "the signing key: new, show",
+    },
+    "work": {
+        "experiment": "declare experiments: add, list, show, sync",
+        "run": "run an experiment and record everything about it",
+        "status": "a quick look: what is up to date, what is not, and why",
+        "runs": "look at recorded runs: list, show, compare",
+        "golden": "golden traces: promote, check, list",
+    },
+    "hand over": {
+        "seal": "commit an experiment or golden trace and sign a tag",
+        "verify": "check every digest and signature, then replay",
+        "cite": "write CITATION.cff or BibTeX",
+        "bundle": "write the study as one checkable file",
+    },
+    "besides": {"completion": "print a shell completion script"},
+}
+COMMANDS: dict[str, str] = {name: words for group in GROUPS.values() for name, words in group.items()}
+
+EPILOGUE = f"""\
+`{PROGRAM} help COMMAND` tells more about one of them.
+
+exit codes: 0 done, 1 checked and found wanting, 2 usage,
+            3 a program is missing, 4 a remote failed, 130 interrupted
+"""
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+_REMEDIES = {
+    errno.EACCES: "check the owner and the mode of the file and of its directory",
+    errno.EPERM: "check the owner and the mode of the file and of its directory",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.ENOSPC: "free some space, then run the same command again",
 }
 
-EPILOGUE = """\
-exit codes: 0 done, 1 checked and found wanting, 2 usage, 3 a program is missing, 4 a remote failed, 130 interrupted
-"""
 
-
-class Parser(argparse.ArgumentParser):
-    """argparse with our manners: one line that says what is wrong, one that says where to look."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the complaint and leaves with exit code 2."""
-        sys.stderr.write(f"error: {message}\nhint: see `{self.prog} --help`\n")
-        raise SystemExit(EXIT_USAGE)
-
-
-def top_parser() -> Parser:
+def top_parser() -> TopParser:
     """The parser of the first word, with every command listed."""
-    parser = Parser(
-        prog="entrenar-research",
+    parser = TopParser(
+        prog=PROGRAM,
         description="Make a computational study checkable by a stranger.",
         epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="entrenar-research [-h] [-V] [-C DIR] COMMAND ...",
-        allow_abbrev=False,
+        usage=f"{PROGRAM} [-C DIR] COMMAND ...",
     )
-    parser.add_argument("-V", "--version", action="version", version=f"entrenar-research {__version__}")
+    parser.groups = GROUPS
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"{PROGRAM} {__version__}", help="show the version"
+    )
     parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="act as if started in DIR")
-    commands = parser.add_argument_group("commands")
-    for name, words in COMMANDS.items():
-        commands.add_argument(f"_{name}", nargs="?", metavar=name, help=words)
     return parser
 
 
@@ -66,10 +80,9 @@ def command_parser(name: str) -> Parser:
     """The whole parser of one command."""
     module = importlib.import_module(f"entrenar_research.cli.{name}")
     parser = Parser(
-        prog=f"entrenar-research {name}",
+        prog=f"{PROGRAM} {name}",
         description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        epilog=example_text(getattr(module, "EXAMPLES", ())),
     )
     module.configure(parser)
     return parser
@@ -78,54 +91,81 @@ def command_parser(name: str) -> Parser:
 def enter(arguments: Sequence[str]) -> int:
     """Runs one command; every `ResearchError` becomes a message, a hint and its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    _never_fail_to_encode()
     try:
-        return _dispatch(list(arguments))
-    except ResearchError as error:
+        status = _status(list(arguments))
         sys.stdout.flush()
-        sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
-        return error.exit_code
+    except ResearchError as error:
+        return _complain(error.message, error.hint, error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n")
-        return EXIT_INTERRUPTED
+        return _complain("interrupted", None, EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_WANTING
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
-    except (OSError, MemoryError, RecursionError) as error:
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
         if os.environ.get("ENTRENAR_DEBUG"):
             raise
-        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-        sys.stderr.write(f"error: {error}{where}\nhint: set ENTRENAR_DEBUG=1 to see where it happened\n")
-        return EXIT_WANTING
+        return _complain(*_unexpected(error), EXIT_WANTING)
+    return status
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        return _dispatch(arguments)
+    except SystemExit as leaving:  # argparse, after --help or a complaint
+        return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
+
+
+def _never_fail_to_encode() -> None:
+    """What the encoding of a stream has no place for is read and written as an escape."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _complain(message: str, hint: str | None, status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads, or no space: the message on the other stream counts
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    return status
+
+
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """Message and hint for what no command foresaw."""
+    if isinstance(error, OSError) and error.strerror:
+        remedy = _REMEDIES.get(error.errno or 0, "set ENTRENAR_DEBUG=1 to see where it happened")
+        return f"{error.filename or 'standard output'}: {error.strerror}", remedy
+    if isinstance(error, MemoryError | RecursionError):
+        return f"this is too large for the machine ({type(error).__name__})", "set ENTRENAR_DEBUG=1 to see where"
+    return (
+        f"a mistake of {PROGRAM} itself, not yours: {type(error).__name__}: {error}",
+        "set ENTRENAR_DEBUG=1, run the same command again, and report what it prints",
+    )
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    del number, frame
     raise KeyboardInterrupt
 
 
 def _dispatch(arguments: list[str]) -> int:
-    directory = None
-    while arguments and arguments[0].startswith("-"):
-        if arguments[0] == "-C" and len(arguments) > 1:
-            directory, arguments = arguments[1], arguments[2:]
-            continue
-        top_parser().parse_args(arguments[:1])
-        break
+    directory, arguments = _leading_options(arguments)
     if not arguments:
         sys.stderr.write(top_parser().format_help())
         return EXIT_USAGE
     name, rest = arguments[0], arguments[1:]
+    if name == "help":
+        return _help(rest)
     if name not in COMMANDS:
-        from entrenar_research.core import suggest
-
         raise suggest.unknown("command", name, COMMANDS)
     if directory is not None:
         try:
             os.chdir(directory)
         except OSError as error:
-            sys.stderr.write(f"error: -C {directory}: {error.strerror}\n")
-            return EXIT_USAGE
+            raise UsageError(f"-C {directory}: {error.strerror}; expected a directory") from error
     words: list[str] = []
     if "--" in rest:
         words = rest[rest.index("--") + 1 :]
@@ -133,7 +173,32 @@ def _dispatch(arguments: list[str]) -> int:
     parser = command_parser(name)
     parsed = parser.parse_args(rest)
     if words and not hasattr(parsed, "words"):
-        parser.error(f"`{name}` takes no command after `--`; found: {' '.join(words)}")
+        parser.complain(f"`{name}` takes no command after `--`; found {' '.join(words)}")
     parsed.words = words
     module = importlib.import_module(f"entrenar_research.cli.{name}")
     return int(module.execute(parsed))
+
+
+def _leading_options(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """What stands before the command: the directory of -C, and the words that are left."""
+    directory = None
+    while arguments and arguments[0].startswith("-"):
+        if arguments[0] == "-C" and len(arguments) > 1:
+            directory, arguments = arguments[1], arguments[2:]
+        elif arguments[0] in ("-h", "--help"):
+            return directory, ["help", *arguments[1:]]
+        else:
+            top_parser().parse_args(arguments[:1])
+            arguments = arguments[1:]
+    return directory, arguments
+
+
+def _help(words: list[str]) -> int:
+    """`help`, `help COMMAND` and `help COMMAND VERB`."""
+    if not words:
+        sys.stdout.write(top_parser().format_help())
+        return EXIT_DONE
+    if words[0] not in COMMANDS:
+        raise suggest.unknown("command", words[0], COMMANDS)
+    command_parser(words[0]).parse_args([*words[1:], "--help"])
+    return EXIT_DONE

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-import msgspec
-
 from entrenar_research import workspace
 from entrenar_research.actions import golden as action
+from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.run_files import RunFiles
@@ -18,19 +17,23 @@ from entrenar_research.workspace import Workspace
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `golden`."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="promote|check|list")
-    promote = verbs.add_parser("promote", help="make the trace of a run golden")
-    promote.add_argument("run", metavar="RUN", help="a run, or an experiment (its last good run)")
-    promote.add_argument("--as", dest="name", required=True, metavar="NAME")
-    promote.add_argument("--replace", action="store_true", help="replace the golden trace of that name")
-    check = verbs.add_parser(
-        "check", help="trace the experiment anew and compare; exit 1 at the first divergence"
+    verbs = add_verbs(parser)
+    promote = add_verb(
+        verbs,
+        "promote",
+        "make the trace of a run golden",
+        more="The run needs a full trace: `trace: full` in its declaration, or `run NAME --trace full --force`.",
+        examples=("golden promote line --as line",),
     )
-    check.add_argument("name", nargs="?", metavar="NAME", help="default: all of them")
+    promote.add_argument("run", metavar="RUN", help="a run, or an experiment (its last good run)")
+    promote.add_argument("--as", dest="name", required=True, metavar="NAME", help="what to call the golden trace")
+    promote.add_argument("--replace", action="store_true", help="replace the golden trace of that name")
+    check = add_verb(verbs, "check", "trace the experiment anew and compare; exit 1 at the first divergence")
+    check.add_argument("name", nargs="?", metavar="NAME", help="the golden trace (default: all of them)")
     check.add_argument("--run", metavar="RUN", help="compare a recorded run instead of a fresh one")
-    listing = verbs.add_parser("list", help="the golden traces")
+    listing = add_verb(verbs, "list", "the golden traces of this study")
     for verb in (check, listing):
-        verb.add_argument("--format", choices=("text", "json"), default="text")
+        add_format(verb)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -41,9 +44,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _promote(args: argparse.Namespace, here: Workspace) -> int:
     run = RunFiles(here.root).resolve(args.run)
-    record = action.promote(
-        here.files, run, args.name, now=workspace.now(), tool=workspace.TOOL, replace=args.replace
-    )
+    record = action.promote(here.files, run, args.name, now=workspace.now(), tool=workspace.TOOL, replace=args.replace)
     Screen().line(f"golden trace {record.name}: {record.total} calls of run {record.run}", "good")
     return EXIT_DONE
 
@@ -61,7 +62,7 @@ def _check(args: argparse.Namespace, here: Workspace) -> int:
             update(index, len(names))
             checked.append(_check_one(args, here, name))
     if args.format == "json":
-        screen.line(msgspec.json.encode(checked).decode())
+        screen.json(checked)
     else:
         for item in checked:
             same = item.comparison.same
@@ -90,12 +91,10 @@ def _list(args: argparse.Namespace, here: Workspace) -> int:
     records = [golden.load(name) for name in golden.names()]
     screen = Screen()
     if args.format == "json":
-        screen.line(msgspec.json.encode(records).decode())
+        screen.json(records)
     elif not records:
         screen.line("no golden traces yet: `entrenar-research golden promote RUN --as NAME` makes one")
     else:
-        rows = [
-            [item.name, item.experiment, str(item.total), item.run, item.trace_id[:19]] for item in records
-        ]
+        rows = [[item.name, item.experiment, str(item.total), item.run, item.trace_id[:19]] for item in records]
         screen.table(["name", "experiment", "calls", "run", "trace"], rows, right=(2,))
     return EXIT_DONE

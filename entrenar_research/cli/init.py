@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import itertools
+import re
+import shlex
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -17,66 +19,45 @@ from entrenar_research.models.study import Affiliation, Person, Study
 from entrenar_research.store import templates
 from entrenar_research.views.terminal.screen import Screen
 
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, broken UTF-8, line separators
+EXAMPLES = (
+    "init study",
+    'init study --title "A line through points" --author "Ada Lovelace" --license MIT',
+    'init demo --template digits --title "Handwritten digits" --author "Ada Lovelace" --license MIT',
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `init`."""
-    parser.add_argument(
-        "directory", metavar="DIR", help="where the study is to be: new, empty, or a Git repository"
+    add = parser.add_argument
+    add("directory", metavar="DIR", help="where the study is to be: new, empty, or a Git repository")
+    add("--title", metavar="TEXT", help="the study's title")
+    add("--author", action="append", metavar="NAME", help='"Given Family" or "Family, Given"; repeat for each author')
+    add("--orcid", action="append", default=[], metavar="ID", help="ORCID of the authors, in their order")
+    add(
+        "--affiliation", action="append", default=[], metavar="NAME", help="affiliations of the authors, in their order"
     )
-    parser.add_argument("--title", help="the study's title")
-    parser.add_argument(
-        "--author",
-        action="append",
-        metavar='"Given Family"',
-        help="an author; repeat for each; 'Family, Given' also works",
-    )
-    parser.add_argument(
-        "--orcid", action="append", default=[], metavar="ID", help="ORCID of the authors, in their order"
-    )
-    parser.add_argument(
-        "--affiliation",
-        action="append",
-        default=[],
+    add("--ror", action="append", default=[], metavar="ID", help="ROR of the affiliations, in their order")
+    add("--license", metavar="SPDX", help="the study's licence: an SPDX expression such as MIT or CC-BY-4.0")
+    add("--description", metavar="TEXT", help="a sentence or two on what it is about")
+    add("--keyword", action="append", default=[], metavar="WORD", help="a keyword; repeat for each")
+    add(
+        "--template",
+        default="empty",
         metavar="NAME",
-        help="affiliation of the authors, in their order",
-    )
-    parser.add_argument(
-        "--ror", action="append", default=[], metavar="ID", help="ROR of the affiliations, in their order"
-    )
-    parser.add_argument(
-        "--license", metavar="SPDX", help="licence of the study, an SPDX expression such as MIT"
-    )
-    parser.add_argument("--description", help="a sentence or two on what it is about")
-    parser.add_argument(
-        "--keyword", action="append", default=[], metavar="WORD", help="a keyword; repeat for each"
-    )
-    parser.add_argument(
-        "--template", default="empty", metavar="NAME", help="digits or empty (default: empty)"
+        help="what to begin with: empty (default), or digits, three experiments on handwritten digits",
     )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Makes the study and says what to do next."""
+    if not args.directory:
+        raise UsageError("DIR is empty: expected the name of a directory", hint="`.` is the one you are in")
     directory = Path(args.directory)
     action.check_place(directory)
     root = workspace.templates()
     templates.load(root, args.template)
-    study = Study(
-        title=args.title
-        or asking.ask("Title of the study", missing="a study needs a title", hint="give --title 'My study'"),
-        authors=_authors(args),
-        license=licences.parse_licence(
-            args.license
-            or asking.ask(
-                "Licence (SPDX)",
-                missing="a study needs a licence",
-                hint="give --license, for example MIT",
-                default="MIT",
-            )
-        ),
-        description=args.description,
-        keywords=tuple(args.keyword),
-    )
+    study = _study(args)
     made = action.init(
         directory,
         study,
@@ -87,40 +68,98 @@ def execute(args: argparse.Namespace) -> int:
     )
     screen = Screen()
     screen.line(f"made the study {study.title!r} in {args.directory} (commit {made.commit[:10]})", "good")
+    if made.inside is not None:
+        screen.line(f"note: it lies inside the Git repository {made.inside}; let that one ignore it", "doubt")
     if made.experiments:
         screen.line(f"experiments: {', '.join(made.experiments)}")
-        screen.line(f"next: cd {args.directory} && entrenar-research run {made.experiments[-1]}")
-    else:
-        screen.line(f"next: cd {args.directory} && entrenar-research experiment add NAME -- COMMAND")
+    step = f"run {made.experiments[-1]}" if made.experiments else "experiment add NAME -- COMMAND"
+    change = "" if made.root == Path.cwd() else f"cd {shlex.quote(args.directory)} && "
+    screen.line(f"next: {change}entrenar-research {step}")
     return 0
 
 
+def _study(args: argparse.Namespace) -> Study:
+    """The description of the study, from options and, on a terminal, answers."""
+    return Study(
+        title=_given(args.title, "title", "Title of the study", "give --title 'My study'"),
+        authors=_authors(args),
+        license=_licence(args.license),
+        description=_text("description", args.description, lines=True) if args.description else None,
+        keywords=tuple(_text("keyword", word) for word in args.keyword),
+    )
+
+
+def _given(value: str | None, what: str, question: str, hint: str) -> str:
+    if value is not None:
+        return _text(what, value)
+    return asking.ask(question, lambda answer: _text(what, answer), missing=f"a study needs a {what}", hint=hint)
+
+
+def _text(what: str, value: str, *, lines: bool = False) -> str:
+    """`value` without outer blanks, if it is text that every format can hold.
+
+    Raises:
+        UsageError: if it is empty, not UTF-8, or holds control characters (line breaks too, unless `lines`).
+    """
+    text = value.strip()
+    if not text:
+        raise UsageError(f"{what} {value!r} is empty: expected some text")
+    for letter in text:
+        if unicodedata.category(letter) in _UNPRINTABLE and not (lines and letter == "\n"):
+            kind = (
+                "a byte that is not UTF-8" if "\udc80" <= letter <= "\udcff" else f"the character U+{ord(letter):04X}"
+            )
+            raise UsageError(f"{what} {value!r} holds {kind}: expected {'text' if lines else 'one line of text'}")
+    return text
+
+
+def _licence(value: str | None) -> str:
+    if value is not None:
+        return licences.parse_licence(value)
+    hint = "give --license, for example --license MIT"
+    return asking.ask(
+        "Licence (SPDX)", licences.parse_licence, missing="a study needs a licence", hint=hint, default="MIT"
+    )
+
+
 def _authors(args: argparse.Namespace) -> tuple[Person, ...]:
-    names = args.author or [
-        asking.ask(
-            "Author (Given Family)", missing="a study needs an author", hint='give --author "Given Family"'
-        )
-    ]
-    for option, values in (("--orcid", args.orcid), ("--affiliation", args.affiliation)):
-        if len(values) > len(names):
+    for option, values, more in (("--orcid", args.orcid, "--author"), ("--affiliation", args.affiliation, "--author")):
+        if len(values) > max(len(args.author or ()), 1):
             raise UsageError(
-                f"{len(values)} times {option} for {len(names)} author(s)",
-                hint="one for each author, in order",
+                f"{option} is given {len(values)} times, {more} {len(args.author or ())} times",
+                hint=f"give one {option} for each author, in their order; '' stands for none",
             )
     if len(args.ror) > len(args.affiliation):
-        raise UsageError(f"{len(args.ror)} times --ror for {len(args.affiliation)} affiliation(s)")
-    people = []
-    for name, identifier, organisation, ror_id in itertools.zip_longest(
-        names, args.orcid, args.affiliation, args.ror
-    ):
-        person = person_names.parse_author(name)
-        if identifier:
-            person = msgspec.structs.replace(person, orcid=orcid.parse_orcid(identifier))
-        if organisation:
-            place = Affiliation(name=organisation, ror=ror.parse_ror(ror_id) if ror_id else None)
-            person = msgspec.structs.replace(person, affiliations=(place,))
-        people.append(person)
+        raise UsageError(
+            f"--ror is given {len(args.ror)} times, --affiliation {len(args.affiliation)} times",
+            hint="give one --ror for each affiliation, in their order; '' stands for none",
+        )
+    people = _people(args.author)
+    columns = [[*values, *[""] * (len(people) - len(values))] for values in (args.orcid, args.affiliation, args.ror)]
+    people = [_person(person, *row) for person, *row in zip(people, *columns, strict=True)]
+    identifiers = [person.orcid for person in people if person.orcid]
+    for identifier in identifiers:
+        if identifiers.count(identifier) > 1:
+            raise UsageError(f"ORCID {identifier} is given for two authors: it names one person")
     return tuple(people)
+
+
+def _people(names: list[str] | None) -> list[Person]:
+    if names:
+        return [person_names.parse_author(_text("author", name)) for name in names]
+    hint = 'give --author "Given Family"'
+    question = "Author (Given Family)"
+    return [asking.ask(question, person_names.parse_author, missing="a study needs an author", hint=hint)]
+
+
+def _person(person: Person, identifier: str, organisation: str, ror_id: str) -> Person:
+    if identifier:
+        person = msgspec.structs.replace(person, orcid=orcid.parse_orcid(identifier))
+    if organisation:
+        name = _text("affiliation", organisation)
+        place = Affiliation(name=name, ror=ror.parse_ror(ror_id) if ror_id else None)
+        person = msgspec.structs.replace(person, affiliations=(place,))
+    return person
 
 
 def _identity(directory: Path) -> action.Identity | None:
@@ -129,7 +168,12 @@ def _identity(directory: Path) -> action.Identity | None:
         return None
     hint = "git config --global user.name 'Your Name'; git config --global user.email you@example.org"
     missing = "Git does not know who you are, and the first commit needs a name and an e-mail address"
-    name = asking.ask("Your name, for Git commits", missing=missing, hint=hint)
-    return action.Identity(
-        name=name, email=asking.ask("Your e-mail, for Git commits", missing=missing, hint=hint)
-    )
+    name = asking.ask("Your name, for Git commits", lambda text: _text("name", text), missing=missing, hint=hint)
+    email = asking.ask("Your e-mail, for Git commits", _address, missing=missing, hint=hint)
+    return action.Identity(name=name, email=email)
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
+        raise UsageError(f"{text!r}: expected an e-mail address such as you@example.org")
+    return text

@@ -10,15 +10,16 @@ import argparse
 import os
 import sys
 
-import msgspec
-
 from entrenar_research.actions.attempt import Options
 from entrenar_research.actions.run import Ran
+from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.store import params_file
 from entrenar_research.views.terminal import runs as view
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
+
+EXAMPLES = ("run line", "run line --set rate=0.1 --set steps=50", "run line --strict --quiet")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +30,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a parameter in the params file first",
+        help="change a parameter in the params file first; repeat for each",
     )
     parser.add_argument("--force", action="store_true", help="run although nothing changed")
     parser.add_argument(
         "--strict", action="store_true", help="fail if it reads what is undeclared, or uses the network"
     )
     parser.add_argument("--fix", action="store_true", help="declare what it was seen to read")
-    parser.add_argument("--trace", choices=("none", "observe", "full"), help="instead of the declared level")
+    parser.add_argument(
+        "--trace",
+        metavar="LEVEL",
+        choices=("none", "observe", "full"),
+        help="look as closely as this, not as declared: none, observe (files, processes, network), full (every call)",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not show what the command prints")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_format(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -55,11 +61,11 @@ def execute(args: argparse.Namespace) -> int:
         under_dvc=os.environ.get("DVC_STAGE") == args.name,
         echo=text and not args.quiet,
     )
-    ran = here.run(args.name, options, announce=lambda reason: screen.line(f"{args.name} runs: {reason}", "quiet"))
+    ran = here.run(args.name, options, announce=lambda reason: screen.line(f"{args.name}: {reason}", "quiet"))
     if text:
         view.draw_run(screen, ran, here.files.experiment(args.name))
     else:
-        sys.stdout.write(msgspec.json.encode(_plain(ran)).decode() + "\n")
+        Screen().json(_plain(ran))
     return EXIT_DONE
 
 

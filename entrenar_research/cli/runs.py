@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import msgspec
-
+from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.views.terminal import runs as view
 from entrenar_research.views.terminal.screen import Screen
@@ -14,18 +13,21 @@ from entrenar_research.workspace import Workspace
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `runs`."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|compare")
-    listing = verbs.add_parser("list", help="every run, newest last")
+    verbs = add_verbs(parser)
+    listing = add_verb(verbs, "list", "every run, newest last")
     listing.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="only those of one experiment")
-    show = verbs.add_parser("show", help="one run in full")
-    show.add_argument("run", metavar="RUN")
-    compare = verbs.add_parser("compare", help="two runs: what differs in their recipes and metrics")
-    compare.add_argument("one", metavar="A")
-    compare.add_argument(
-        "other", metavar="B", nargs="?", help="default: A is compared with the good run before it"
+    show = add_verb(verbs, "show", "one run in full")
+    show.add_argument("run", metavar="RUN", help="its id, a unique part of it, or an experiment")
+    compare = add_verb(
+        verbs,
+        "compare",
+        "two runs: what differs in their recipes and metrics",
+        examples=("runs compare line", "runs compare crdz m3as"),
     )
+    compare.add_argument("one", metavar="A", help="a run")
+    compare.add_argument("other", metavar="B", nargs="?", help="another run (default: the good run before A)")
     for verb in (listing, show, compare):
-        verb.add_argument("--format", choices=("text", "json"), default="text")
+        add_format(verb)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -38,19 +40,19 @@ def execute(args: argparse.Namespace) -> int:
             here.files.experiment(args.experiment)
         records = runs.records(args.experiment)
         if args.format == "json":
-            screen.line(msgspec.json.encode(records).decode())
+            screen.json(records)
         else:
             view.draw_list(screen, records)
     elif args.verb == "show":
         record = runs.resolve(args.run)
         if args.format == "json":
-            screen.line(msgspec.json.encode(record).decode())
+            screen.json(record)
         else:
             view.draw_record(screen, record)
     else:
         one, other = runs.pair(args.one, args.other)
         if args.format == "json":
-            screen.line(msgspec.json.encode([one, other]).decode())
+            screen.json([one, other])
         else:
             view.draw_comparison(screen, one, other)
     return 0

@@ -16,12 +16,16 @@ from entrenar_research.errors import UsageError
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
+EXAMPLES = ('seal experiment line -m "As submitted"', 'seal golden line -m "As submitted"')
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `seal`."""
-    parser.add_argument("kind", choices=("experiment", "golden"), help="what to seal")
+    parser.add_argument("kind", metavar="KIND", choices=("experiment", "golden"), help="experiment or golden")
     parser.add_argument("name", metavar="NAME", help="the experiment or golden trace")
-    parser.add_argument("-m", "--message", required=True, metavar="MSG", help="what this version is")
+    parser.add_argument(
+        "-m", "--message", required=True, metavar="TEXT", help="what this version is; it becomes the tag's message"
+    )
     parser.add_argument("--key", type=Path, metavar="FILE", help="sign with this private key")
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 
-import msgspec
-
 from entrenar_research.actions import status as action
-from entrenar_research.views.terminal.screen import Screen
+from entrenar_research.cli.parsing import add_format
+from entrenar_research.views.terminal.screen import Screen, counted
 from entrenar_research.workspace import Workspace
 
 STYLES = {"up to date": "good", "stale": "doubt", "never run": "quiet", "invalid": "bad"}
@@ -20,7 +19,7 @@ STYLES = {"up to date": "good", "stale": "doubt", "never run": "quiet", "invalid
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `status`."""
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_format(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -29,30 +28,27 @@ def execute(args: argparse.Namespace) -> int:
     found = action.status(here.files, here.git, dict(os.environ))
     screen = Screen()
     if args.format == "json":
-        screen.line(msgspec.json.encode(found).decode())
+        screen.json(found)
         return 0
-    head = found.commit[:10] if found.commit else "none yet"
-    screen.line(f"{found.title} (commit {head})", "strong")
+    head = f"commit {found.commit[:10]}" if found.commit else "no commit yet"
+    screen.line(f"{found.title} ({head if found.repository else 'no Git repository'})", "strong")
     rows = [
         [item.name, item.state, str(item.runs), item.seal or "not sealed", "; ".join(item.why)]
         for item in found.experiments
     ]
     styles = [STYLES[item.state] for item in found.experiments]
     if rows:
-        screen.table(["experiment", "state", "runs", "sealed as", "why"], rows, styles=styles, right=(2,))
+        screen.table(["experiment", "state", "runs", "sealed as", "why"], rows, styles=styles, styled=1, right=(2,))
     else:
         screen.line("no experiments yet: `entrenar-research experiment add NAME -- COMMAND` declares one")
     if found.golden:
         screen.line(f"golden traces: {', '.join(found.golden)}")
     if found.changed or found.untracked:
-        screen.line(
-            f"{len(found.changed)} committed files changed, {found.untracked} files in no commit", "doubt"
-        )
+        words = [f"{counted(len(found.changed), 'committed file')} changed"] if found.changed else []
+        words += [f"{counted(found.untracked, 'file')} in no commit"] if found.untracked else []
+        screen.line(", ".join(words), "doubt")
     if found.unfinished:
-        screen.line(
-            f"{found.unfinished} runs are going on or were cut off; the next `run` tidies up", "doubt"
-        )
-    screen.line(
-        "a quick look by size and time of files; `entrenar-research verify` reads everything", "quiet"
-    )
+        verb = "is going on or was" if found.unfinished == 1 else "are going on or were"
+        screen.line(f"{counted(found.unfinished, 'run')} {verb} cut off; the next `run` tidies up", "doubt")
+    screen.line("a quick look by size and time of files; `entrenar-research verify` reads everything", "quiet")
     return 0

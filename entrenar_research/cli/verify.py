@@ -1,8 +1,9 @@
-"""Check a study or a bundle: every file is read and hashed again, the history and signatures are checked, then every
-experiment is replayed in a scratch copy and its outputs and metrics are judged.
+"""Check a study or a bundle: read and hash every file, check history and signatures, replay every experiment.
 
-verdicts: identical (bytes) > equal (same content) > within (declared tolerance) > different; broken is damage;
-unknown was not checked. Exit code 0 only if nothing is different or broken.
+Replays happen in a scratch copy; outputs and metrics are judged against the record. Verdicts: identical (bytes) >
+equal (same content) > within (declared tolerance) > different; broken is damage; unknown was not checked.
+
+The exit code is 0 only if nothing is different or broken.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
 from entrenar_research import workspace
 from entrenar_research.cli import asking
+from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.store import study_files
 from entrenar_research.views.terminal import reports as view
 from entrenar_research.views.terminal.screen import Screen
+
+EXAMPLES = (
+    "verify                            this study, with a replay of every experiment",
+    "verify study.crate.zip --replay   a bundle that somebody handed to you",
+    "verify --no-replay --all          digests and signatures only, every finding",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "target", nargs="?", metavar="STUDY|BUNDLE", help="a study, or a .crate.zip (default: this study)"
     )
     parser.add_argument("--no-replay", action="store_true", help="check digests and signatures only")
-    parser.add_argument("--replay", action="store_true", help="agree to run the code of a bundle")
+    parser.add_argument(
+        "--replay", action="store_true", help="agree to run the code of a bundle; without it you are asked"
+    )
     parser.add_argument(
         "--allowed-signers", type=Path, metavar="FILE", help="trust these signers, not the study's own list"
     )
-    parser.add_argument(
-        "--all", action="store_true", help="list every finding, not a summary of the good ones"
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--all", action="store_true", help="list every finding, not a summary of the good ones")
+    add_format(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -49,16 +55,17 @@ def execute(args: argparse.Namespace) -> int:
         report = workspace.verify(
             target,
             replay=not args.no_replay,
-            consent=lambda: args.replay or _consent(target),
+            consent=lambda: args.replay or _consent(screen, target),
             trusted=args.allowed_signers.resolve() if args.allowed_signers else None,
             progress=update,
         )
     if args.format == "json":
-        sys.stdout.write(msgspec.json.encode(view.plain(report)).decode() + "\n")
+        Screen().json(view.plain(report))
     else:
         view.draw_report(screen, report, every=args.all)
     return EXIT_WANTING if report.wanting else EXIT_DONE
 
 
-def _consent(target: Path) -> bool:
-    return asking.confirm(f"Replaying runs the code in {target.name} on this machine. Go ahead?")
+def _consent(screen: Screen, target: Path) -> bool:
+    with screen.paused():
+        return asking.confirm(f"Replaying runs the code in {target.name} on this machine. Go ahead?")

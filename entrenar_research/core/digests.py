@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from entrenar_research.errors import IntegrityError
+
+_ESCAPE = re.compile(r"\\([\\nr])")
+_ESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 
 
 def sha256(data: bytes) -> str:
@@ -21,17 +25,15 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         ValueError: for NaN and infinities, which JSON does not have.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def manifest(entries: Iterable[tuple[str, str]]) -> str:
     """Lines as `sha256sum` prints them, sorted by path, of (path, hex or `sha256:<hex>`) pairs."""
     lines = []
     for path, digest in sorted(entries):
-        mark = "\\" if "\n" in path or "\\" in path else ""
-        name = path.replace("\\", "\\\\").replace("\n", "\\n") if mark else path
+        mark = "\\" if any(character in path for character in "\\\n\r") else ""
+        name = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
         lines.append(f"{mark}{digest.removeprefix('sha256:')}  {name}\n")
     return "".join(lines)
 
@@ -48,12 +50,10 @@ def parse_manifest(text: str, name: str) -> dict[str, str]:
     for number, line in enumerate(text.split("\n")[:-1], 1):
         escaped = line.startswith("\\")
         digest, _, path = line.removeprefix("\\").partition("  ")
-        if len(digest) != 64 or set(digest) - set("0123456789abcdef") or not path or path in found:
-            raise IntegrityError(
-                f"{name}, line {number}: expected `<64 hex digits>  <path>`, found {line[:80]!r}"
-            )
         if escaped:
-            path = path.replace("\\n", "\n").replace("\\\\", "\\")
+            path = _ESCAPE.sub(lambda match: _ESCAPED[match[1]], path)
+        if len(digest) != 64 or set(digest) - set("0123456789abcdef") or not path or path in found:
+            raise IntegrityError(f"{name}, line {number}: expected `<64 hex digits>  <path>`, found {line[:80]!r}")
         found[path] = "sha256:" + digest
     return found
 

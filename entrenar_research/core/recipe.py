@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from entrenar_research.core import digests, suggest
@@ -44,6 +45,16 @@ def expand(
     return [_PLACE.sub(replace, word) for word in words]
 
 
+def command_line(words: Iterable[str]) -> str:
+    """The words as one command that `expand` takes apart again: quoted as for a shell, placeholders left bare."""
+    return " ".join(word if _bare(word) else shlex.quote(word) for word in words)
+
+
+def _bare(word: str) -> bool:
+    rest = _PLACE.sub("", word)
+    return bool(word) and shlex.quote(rest or "x") == (rest or "x") and not re.search(r"[\s'\"\\]", word)
+
+
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -71,7 +82,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
@@ -114,18 +125,16 @@ def dotted(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _changes(
-    what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, shorten: bool = False
-) -> list[str]:
+def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, shorten: bool = False) -> list[str]:
     words = []
     for key in sorted({*old, *new}):
-        if old.get(key) == new.get(key) and (key in old) == (key in new):
+        if key in old and key in new and digests.canonical_json(old[key]) == digests.canonical_json(new[key]):
             continue
-        before = _shown(old[key], shorten) if key in old else "absent"
-        after = _shown(new[key], shorten) if key in new else "absent"
+        before = _shown(old[key], shorten=shorten) if key in old else "absent"
+        after = _shown(new[key], shorten=shorten) if key in new else "absent"
         words.append(f"{what} {key}: {before} -> {after}")
     return words
 
 
-def _shown(value: Any, shorten: bool) -> str:
+def _shown(value: Any, *, shorten: bool) -> str:
     return str(value).removeprefix("sha256:")[:12] if shorten else str(value)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
-import multiprocessing
 import os
 import stat
 import zlib
@@ -14,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research.errors import IntegrityError, StorageError
+from entrenar_research.store import workers
 
 Named = tuple[str, Path]
 """What a file is called in messages, and where it is."""
@@ -88,8 +87,7 @@ def of_files(files: Sequence[Named]) -> list[Checksums]:
     if processes < 2 or not _worth_sharing(files):
         return [of_file(named) for named in files]
     parts = [files[start : start + _PART] for start in range(0, len(files), _PART)]
-    context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(min(processes, len(parts)), mp_context=context) as pool:
+    with workers.pool(min(processes, len(parts))) as pool:
         return [item for part in pool.map(_of_part, parts) for item in part]
 
 

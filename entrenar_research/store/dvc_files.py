@@ -9,21 +9,26 @@ from __future__ import annotations
 import configparser
 import io
 import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from entrenar_research.core import digests
+from entrenar_research.core import digests, dvc_drift
 from entrenar_research.errors import InvalidFileError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import FileDigest
-from entrenar_research.store import files
-from entrenar_research.store.hashing import FileHash, is_executable
+from entrenar_research.store import files, yaml_edit
+from entrenar_research.store.hashing import SKIPPED_DIRECTORIES, FileHash, is_executable
 from entrenar_research.store.yaml_text import Document
 
 STAGES = "dvc.yaml"
 LOCK = "dvc.lock"
+_PERSONAL = frozenset({"always_changed", "desc", "frozen", "meta"})
+"""What a person may add to a stage: it changes nothing about what is run."""
+_GLOB = re.compile(r"[\[\]!*#?]")
+"""What `.gitignore` would take for a pattern, as DVC escapes it."""
 
 
 def command(name: str) -> str:
@@ -49,9 +54,7 @@ def stage(experiment: Experiment) -> dict[str, Any]:
 
 def metric_files(experiment: Experiment) -> list[str]:
     """The files of an experiment's metrics, as `dvc metrics` wants them."""
-    return sorted(
-        {f"{experiment.result}/{metric.file}" for metric in experiment.declaration.metrics.values()}
-    )
+    return sorted({f"{experiment.result}/{metric.file}" for metric in experiment.declaration.metrics.values()})
 
 
 def plot_entries(experiment: Experiment) -> list[dict[str, Any]]:
@@ -79,15 +82,17 @@ class DvcFiles:
 
     def ordinary_cache(self) -> bool:
         """Whether the cache is at its usual place and of the usual kind, so that it can be filled directly."""
-        homes = [os.environ.get("XDG_CONFIG_HOME", str(Path("~/.config").expanduser())), "/etc/xdg"]
+        home = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+        system = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")[0]
         places = [self.root / ".dvc" / "config", self.root / ".dvc" / "config.local"]
-        places += [Path(home) / "dvc" / "config" for home in homes]
+        places.append(Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or f"{home}/dvc", "config"))
+        places.append(Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or f"{system}/dvc", "config"))
         parser = configparser.ConfigParser(strict=False, interpolation=None)
         try:
             parser.read(places)
         except (configparser.Error, UnicodeDecodeError):
             return False
-        return self.present() and not parser.has_section("cache")
+        return self.present() and not any(section.strip().lower() == "cache" for section in parser.sections())
 
     def _mapping(self, name: str) -> dict[str, Any]:
         path = self.root / name
@@ -122,27 +127,13 @@ class DvcFiles:
         Raises:
             InvalidFileError: if `dvc.yaml` is malformed.
         """
-        found = self.stages().get(experiment.name)
-        wanted = stage(experiment)
+        document = self._mapping(STAGES)
+        found = (document.get("stages") or {}).get(experiment.name)
         if not isinstance(found, dict):
             return (f"{STAGES} has no stage {experiment.name!r}, {experiment.file} declares it",)
-        words = []
-        if found.get("cmd") != wanted["cmd"]:
-            words.append(f"{STAGES} runs {found.get('cmd')!r}, expected {wanted['cmd']!r}")
-        for key, what in (("deps", "dependency"), ("params", "parameter file"), ("outs", "output")):
-            listed, declared = _names(found.get(key)), _names(wanted.get(key))
-            words += [
-                f"{STAGES} lists the {what} {name}, {experiment.file} does not"
-                for name in sorted(listed - declared)
-            ]
-            words += [
-                f"{experiment.file} declares the {what} {name}, {STAGES} does not list it"
-                for name in sorted(declared - listed)
-            ]
-        if not _persists(found, experiment.result):
-            words.append(
-                f"{STAGES} lets DVC delete {experiment.result} before a run: `persist: true` is missing there"
-            )
+        words = dvc_drift.stage(found, stage(experiment), experiment)
+        for key, wanted in (("metrics", metric_files(experiment)), ("plots", plot_entries(experiment))):
+            words += dvc_drift.drawn(key, document.get(key), wanted, experiment)
         return tuple(words)
 
     def write_stage(self, experiment: Experiment) -> None:
@@ -152,42 +143,21 @@ class DvcFiles:
             InvalidFileError: if the file is malformed.
             StorageError: if it cannot be written; it is then as before.
         """
-        self._mapping(STAGES)
-        editor, tree = _editable(self.root / STAGES)
-        stages = tree.setdefault("stages", {})
-        if tree["stages"] is None:
-            stages = tree["stages"] = {}
-        stages[experiment.name] = stage(experiment)
-        prefix = f"{experiment.result}/"
+        document = self._mapping(STAGES)
+        path = self.root / STAGES
+        before = files.read_text(path) if path.is_file() else ""
+        present = (document.get("stages") or {}).get(experiment.name)
+        kept = {key: value for key, value in (present or {}).items() if key in _PERSONAL}
+        text = before
+        for key, value in stage(experiment).items():
+            text = yaml_edit.put(text, STAGES, ["stages", experiment.name, key], value)
+        for key in present or {}:
+            if key not in kept and key not in stage(experiment):
+                text = yaml_edit.drop(text, STAGES, ["stages", experiment.name, key])
         for key, entries in (("metrics", metric_files(experiment)), ("plots", plot_entries(experiment))):
-            others = [item for item in tree.get(key) or [] if not _name(item).startswith(prefix)]
-            if others or entries:
-                tree[key] = [*others, *entries]
-            elif key in tree:
-                del tree[key]
-        files.write_atomically(self.root / STAGES, _text(editor, tree))
-
-    def remove_stage(self, experiment: Experiment) -> None:
-        """Takes an experiment out of `dvc.yaml` and `dvc.lock` again."""
-        for name in (STAGES, LOCK):
-            if not (self.root / name).is_file():
-                continue
-            editor, tree = _editable(self.root / name)
-            (tree.get("stages") or {}).pop(experiment.name, None)
-            for key in ("metrics", "plots") if name == STAGES else ():
-                kept = [
-                    item
-                    for item in tree.get(key) or []
-                    if not _name(item).startswith(f"{experiment.result}/")
-                ]
-                if key in tree:
-                    tree[key] = kept
-                if not kept:
-                    tree.pop(key, None)
-            if not tree.get("stages"):
-                (self.root / name).unlink()
-            else:
-                files.write_atomically(self.root / name, _text(editor, tree))
+            text = _with_entries(text, key, document.get(key) or [], entries, f"{experiment.result}/")
+        if text != before:
+            files.write_atomically(path, text)
 
     def write_lock(
         self,
@@ -202,6 +172,7 @@ class DvcFiles:
         Raises:
             StorageError: if it cannot be written; it is then as before.
         """
+        self._mapping(LOCK)
         editor, tree = _editable(self.root / LOCK)
         if not tree:
             tree["schema"] = "2.0"
@@ -212,12 +183,14 @@ class DvcFiles:
         if declaration.seed is not None:
             locked[experiment.file]["seed"] = declaration.seed
         if declaration.params is not None:
-            locked[declaration.params] = dict(params)
+            locked[declaration.params] = {key: params[key] for key in sorted(params)}
         entry: dict[str, Any] = {"cmd": command(experiment.name)}
         listed = [self._entry(item) for item in sorted(dependencies, key=lambda item: item.path)]
         if listed:
             entry["deps"] = listed
-        entry["params"] = locked
+        # DVC puts its default file first, the others by name.
+        names = sorted(locked, key=lambda name: (name != "params.yaml", name))
+        entry["params"] = {name: locked[name] for name in names}
         entry["outs"] = [self._entry(result)]
         tree["stages"][experiment.name] = entry
         files.write_atomically(self.root / LOCK, _text(editor, tree))
@@ -249,13 +222,17 @@ class DvcFiles:
         """
         place = self.root / path
         self._put(item.md5, source=place)
-        executable = "  isexec: true\n" if is_executable(place) else ""
-        text = f"outs:\n- md5: {item.md5}\n  size: {item.size}\n{executable}  hash: md5\n  path: {place.name}\n"
+        out: dict[str, Any] = {"md5": item.md5, "size": item.size}
+        if is_executable(place):
+            out["isexec"] = True
+        editor, _ = _editable(self.root / "none")
+        text = _text(editor, {"outs": [{**out, "hash": "md5", "path": place.name}]})
         ignored = place.parent / ".gitignore"
         present = files.read_text(ignored) if ignored.is_file() else ""
-        if f"/{place.name}" not in present.splitlines():
+        line = "/" + _GLOB.sub(r"\\\g<0>", place.name)
+        if line not in present.splitlines():
             joint = "" if not present or present.endswith("\n") else "\n"
-            files.write_atomically(ignored, f"{present}{joint}/{place.name}\n")
+            files.write_atomically(ignored, f"{present}{joint}{line}\n")
         files.write_atomically(place.with_name(place.name + ".dvc"), text)
 
     def _put(self, name: str, *, source: Path | None = None, data: bytes = b"") -> None:
@@ -264,6 +241,7 @@ class DvcFiles:
             return
         with files.refusals("cannot fill DVC's cache"):
             place.parent.mkdir(parents=True, exist_ok=True)
+            files.remove_stale_parts(place)
             temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
             try:
                 if source is not None:
@@ -283,10 +261,8 @@ class DvcFiles:
             InvalidFileError: if one is malformed.
         """
         found: dict[str, dict[str, Any]] = {}
-        for path in sorted(self.root.rglob("*.dvc")):
-            relative = path.relative_to(self.root).as_posix()
-            if not path.is_file() or relative.startswith((".dvc/", ".entrenar/")) or "/.git/" in relative:
-                continue
+        for relative in sorted(self._pointer_files()):
+            path = self.root / relative
             value = Document(files.read_text(path, shown=relative), relative).value
             try:
                 for out in value["outs"]:
@@ -298,21 +274,30 @@ class DvcFiles:
                 ) from error
         return found
 
+    def _pointer_files(self) -> Iterator[str]:
+        for top, directories, names in os.walk(self.root):
+            directories[:] = [
+                name
+                for name in directories
+                if name not in SKIPPED_DIRECTORIES and not os.path.exists(os.path.join(top, name, "pyvenv.cfg"))
+            ]
+            inside = os.path.relpath(top, self.root)
+            for name in names:
+                if name.endswith(".dvc") and name != ".dvc":
+                    yield name if inside == "." else f"{inside}/{name}"
 
-def _names(entries: Any) -> set[str]:
-    return {_name(item) for item in entries or []}
 
-
-def _name(item: Any) -> str:
-    return str(next(iter(item))) if isinstance(item, dict) and item else str(item)
-
-
-def _persists(found: dict[str, Any], result: str) -> bool:
-    for item in found.get("outs") or []:
-        if isinstance(item, dict) and _name(item) == result:
-            options = item[result]
-            return isinstance(options, dict) and options.get("persist") is True
-    return not any(_name(item) == result for item in found.get("outs") or [])
+def _with_entries(text: str, key: str, present: list[Any], wanted: Sequence[Any], prefix: str) -> str:
+    """`dvc.yaml` with the `wanted` entries in its list `key`, and no others that begin with `prefix`."""
+    kept = list(present)
+    for index, item in reversed(list(enumerate(present))):
+        if dvc_drift.name(item).startswith(prefix) and item not in wanted:
+            text = yaml_edit.drop(text, STAGES, [key, index])
+            del kept[index]
+    added = [item for item in wanted if item not in kept]
+    if added:
+        return yaml_edit.put(text, STAGES, [key], [*kept, *added])
+    return text if kept else yaml_edit.drop(text, STAGES, [key])
 
 
 def _editable(path: Path) -> tuple[Any, Any]:

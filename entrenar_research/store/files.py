@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,8 @@ def refusals(doing: str) -> Iterator[None]:
 def write_atomically(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
     """Replaces `path` by `data`: temporary file in the same directory, fsync, rename.
 
+    A temporary file that a killed process left for the same path is removed.
+
     Raises:
         StorageError: if the file system refuses; `path` is left as it was.
     """
@@ -46,9 +50,12 @@ def write_atomically(path: Path, data: bytes | str, *, mode: int = 0o644) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     with refusals(f"cannot write {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts(path)
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
             try:
+                with contextlib.suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 view = memoryview(raw)
                 while view:
                     view = view[os.write(descriptor, view) :]
@@ -59,6 +66,40 @@ def write_atomically(path: Path, data: bytes | str, *, mode: int = 0o644) -> Non
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def remove_stale_parts(target: Path) -> None:
+    """Removes `.<target>.<pid>.part` files of dead processes that nobody holds a lock on.
+
+    Raises:
+        OSError: if the directory cannot be read.
+    """
+    pattern = re.compile(re.escape(f".{target.name}.") + r"([0-9]{1,9})\.part")
+    with os.scandir(target.parent) as entries:
+        found = [(Path(entry.path), match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))]
+    for path, pid in found:
+        if int(pid) == os.getpid() or not _alive(int(pid)):
+            with contextlib.suppress(OSError):  # held by another machine, or not ours: it stays
+                _remove_unlocked(path)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: Path, *, shown: str | None = None) -> str:

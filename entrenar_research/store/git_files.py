@@ -76,7 +76,7 @@ def _packed(text: str, peeled: dict[str, str], names: set[str]) -> Iterator[tupl
 
 
 def padded_oddly(directory: Path, object_id: str) -> bool:
-    """Whether a loose object ends in padding bits that are not zero (RFC 1951, section 3.2): no writer leaves that.
+    """Whether a loose object has padding bits that are not zero (RFC 1951, section 3.2.4): no writer leaves that.
 
     False for an object in a pack: of a pack every byte is in its checksum.
     """
@@ -85,15 +85,27 @@ def padded_oddly(directory: Path, object_id: str) -> bool:
         return False
     data = _content(path)
     content = _inflated(data)
-    if content is None or len(data) <= _ADLER:
+    if content is None:
         return False
-    last = data[-_ADLER - 1]
+    return any(_padded(data, place, content) for place in [*_before_stored(data), len(data) - _ADLER - 1])
+
+
+def _before_stored(data: bytes) -> Iterator[int]:
+    """Where a block of stored bytes may begin: its length follows twice, the second time inverted."""
+    for place in range(2, len(data) - _ADLER - 4):
+        length, inverted = data[place + 1 : place + 3], data[place + 3 : place + 5]
+        if int.from_bytes(length, "little") ^ int.from_bytes(inverted, "little") == 0xFFFF:
+            yield place
+
+
+def _padded(data: bytes, place: int, content: bytes) -> bool:
+    """Whether a bit is set among those at the top of a byte that do not matter."""
     for bit in reversed(range(8)):
         other = bytearray(data)
-        other[-_ADLER - 1] = last ^ (1 << bit)
+        other[place] ^= 1 << bit
         if _inflated(bytes(other)) != content:
             return False
-        if last & (1 << bit):
+        if data[place] & (1 << bit):
             return True
     return False
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import hashlib
-import multiprocessing
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +16,10 @@ import msgspec
 from entrenar_research.core import digests
 from entrenar_research.errors import StorageError, UsageError
 from entrenar_research.models.run import FileDigest
-from entrenar_research.store import files
+from entrenar_research.store import files, workers
 
 SKIPPED_DIRECTORIES = frozenset({".git", ".dvc", ".entrenar", "__pycache__", ".hg", ".svn"})
+_UTF8 = re.compile(r"[^\ud800-\udfff]*", re.DOTALL)
 _SMALL = 1 << 16
 _CHUNK = 1 << 20
 _PARALLEL_FILES = 2000
@@ -38,11 +39,14 @@ def hash_file(path: Path | str, *, md5: bool = True) -> FileHash:
     """Reads a file to its end, always.
 
     Raises:
-        StorageError: if it cannot be read.
+        StorageError: if it cannot be read, or is no regular file (a pipe might never end).
     """
     try:
-        with open(path, "rb", buffering=0) as stream:
-            size = os.fstat(stream.fileno()).st_size
+        with open(path, "rb", buffering=0, opener=_without_waiting) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError(f"cannot read {path}: expected a regular file, found a pipe, socket or device")
+            size = status.st_size
             chunk = _SMALL if size < _SMALL else _CHUNK
             data = stream.read(chunk)
             strong = hashlib.sha256(data)
@@ -59,6 +63,10 @@ def hash_file(path: Path | str, *, md5: bool = True) -> FileHash:
     return FileHash(strong.hexdigest(), weak.hexdigest() if weak is not None else "", total)
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def hash_files(paths: Sequence[str], *, md5: bool = True, root: Path | None = None) -> list[FileHash]:
     """The digests of many files, below `root` if given, in order; with two processes when there is much to read.
 
@@ -66,18 +74,17 @@ def hash_files(paths: Sequence[str], *, md5: bool = True, root: Path | None = No
         StorageError: if one cannot be read.
     """
     full = [os.path.join(root, path) for path in paths] if root is not None else list(paths)
-    workers = min(len(os.sched_getaffinity(0)), 4)
-    if workers < 2 or not _worth_sharing(full):
+    processes = min(len(os.sched_getaffinity(0)), 4)
+    if processes < 2 or not _worth_sharing(full):
         return [hash_file(path, md5=md5) for path in full]
-    size = max(1, min(500, len(full) // workers + 1))
+    size = max(1, min(500, len(full) // processes + 1))
     parts = [full[start : start + size] for start in range(0, len(full), size)]
-    context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        done = pool.map(_hash_part, parts, [md5] * len(parts))
+    with workers.pool(processes) as pool:
+        done = pool.map(functools.partial(_hash_part, md5=md5), parts)
         return [item for part in done for item in part]
 
 
-def _hash_part(paths: list[str], md5: bool) -> list[FileHash]:
+def _hash_part(paths: list[str], *, md5: bool) -> list[FileHash]:
     return [hash_file(path, md5=md5) for path in paths]
 
 
@@ -100,35 +107,47 @@ def _worth_sharing(paths: Sequence[str]) -> bool:
 def walk(root: Path, relative: str) -> Iterator[str]:
     """Every file at or below `root/relative`, as sorted paths relative to `root`.
 
-    Directories of version control and caches are passed over.
+    Links to files are followed. Directories of version control and caches are passed over.
 
     Raises:
-        UsageError: if something there is neither file nor directory, or a link leads out of `root`.
+        StorageError: if a directory cannot be read.
+        UsageError: if something there is neither file nor directory, a link leads out of `root` or to a directory
+            (DVC would leave that out), or a name is not UTF-8.
     """
     top = files.contained(root, relative, what="path")
     if not top.is_dir():
+        if top.exists() and not top.is_file():
+            raise UsageError(f"{relative}: expected a file or directory, found a device, pipe or socket")
         yield relative
         return
-    base = os.path.normpath(relative)
-    pending = [base]
+    pending = [os.path.normpath(relative)]
     found: list[str] = []
     while pending:
         directory = pending.pop()
-        with os.scandir(root / directory) as entries:
+        with files.refusals(f"cannot read {directory}"), os.scandir(root / directory) as entries:
             for entry in entries:
                 path = f"{directory}/{entry.name}"
-                if entry.is_symlink():
-                    files.contained(root, path, what="path")
-                if entry.is_dir():
-                    if entry.name not in SKIPPED_DIRECTORIES:
-                        pending.append(path)
-                elif entry.is_file():
+                if _is_file(root, path, entry):
                     found.append(path)
-                else:
-                    raise UsageError(
-                        f"{path}: expected a file or directory, found a device, socket or dangling link"
-                    )
+                elif entry.name not in SKIPPED_DIRECTORIES:
+                    pending.append(path)
     yield from sorted(found)
+
+
+def _is_file(root: Path, path: str, entry: os.DirEntry[str]) -> bool:
+    """Whether the entry of a directory is a file; if not, it is a directory."""
+    if not _UTF8.fullmatch(entry.name):
+        raise UsageError(f"{path!r}: the name is not UTF-8; rename it, so that it means the same elsewhere")
+    if entry.is_symlink():
+        files.contained(root, path, what="path")
+        if entry.is_dir():
+            raise UsageError(
+                f"{path}: a link to a directory, which DVC passes over",
+                hint="put the directory itself there, or name the other one in the declaration",
+            )
+    if not entry.is_file() and not entry.is_dir():
+        raise UsageError(f"{path}: expected a file or directory, found a device, pipe, socket or dangling link")
+    return entry.is_file()
 
 
 class Hasher:
@@ -145,9 +164,7 @@ class Hasher:
         self._dirty = False
         if cache is not None:
             try:
-                self._known = msgspec.json.decode(
-                    cache.read_bytes(), type=dict[str, tuple[int, int, int, str, str]]
-                )
+                self._known = msgspec.json.decode(cache.read_bytes(), type=dict[str, tuple[int, int, int, str, str]])
             except (OSError, msgspec.DecodeError):
                 self._known = {}
 
@@ -170,9 +187,7 @@ class Hasher:
             else:
                 unknown[path] = status
         now = time.time()
-        for (path, status), item in zip(
-            unknown.items(), hash_files(list(unknown), root=self.root), strict=True
-        ):
+        for (path, status), item in zip(unknown.items(), hash_files(list(unknown), root=self.root), strict=True):
             found[path] = item
             if now - status.st_mtime > _RACY_SECONDS and status.st_size == item.size:
                 self._known[path] = (item.size, status.st_mtime_ns, status.st_ino, item.sha256, item.md5)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from entrenar_research.core import recipe, suggest
+from entrenar_research.core import suggest
 from entrenar_research.errors import InvalidFileError, UsageError
-from entrenar_research.store import files
+from entrenar_research.store import files, yaml_edit
 from entrenar_research.store.yaml_text import Document
 
 
@@ -22,44 +22,43 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UsageError(f"{text!r}: expected KEY=VALUE, for example learning_rate=0.5")
     try:
-        return key.strip(), Document(value, f"the value of {key.strip()}").value
+        return key.strip(), Document(value, f"the value of {key.strip()}", dates=True).value
     except InvalidFileError as error:
         raise UsageError(error.message) from error
 
 
-def assign(path: Path, shown: str, assignments: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def assign(path: Path, shown: str, assignments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Sets parameters that exist already; returns (old, new) for those that changed.
 
     Raises:
         UsageError: if a key is unknown or the value is of another type than the present one.
         StorageError: if the file cannot be written; it is then as before.
     """
-    from ruamel.yaml import YAML  # costs 80 ms, needed only to keep comments
-
-    text = files.read_text(path, shown=shown)
-    known = recipe.dotted(Document(text, shown).convert(dict[str, Any]))
-    editor = YAML()
-    editor.preserve_quotes = True
-    editor.width = 4096
-    tree = editor.load(text)
+    text = before = files.read_text(path, shown=shown)
+    known = dict(_leaves(Document(text, shown, dates=True).convert(dict[str, Any]), ()))
     changes: dict[str, tuple[Any, Any]] = {}
     for key, value in assignments.items():
         if key not in known:
             error = suggest.unknown("parameter", key, known)
             raise UsageError(f"{shown}: {error.message}", hint=error.hint)
-        _same_kind(shown, key, known[key], value)
-        if known[key] != value or type(known[key]) is not type(value):
-            *parents, last = key.split(".")
-            node = tree
-            for part in parents:
-                node = node[part]
-            node[last] = value
-            changes[key] = (known[key], value)
-    if changes:
-        out = io.StringIO()
-        editor.dump(tree, out)
-        files.write_atomically(path, out.getvalue())
+        place, old = known[key]
+        _same_kind(shown, key, old, value)
+        if old != value or type(old) is not type(value):
+            text = yaml_edit.put(text, shown, place, value)
+            changes[key] = (old, value)
+    if text != before:
+        files.write_atomically(path, text)
     return changes
+
+
+def _leaves(params: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
+    """Nested parameters by dotted key (as `recipe.dotted` has them), each with its keys one by one and its value."""
+    for key, value in params.items():
+        place = (*above, key)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, place)
+        else:
+            yield ".".join(map(str, place)), (place, value)
 
 
 def _same_kind(shown: str, key: str, old: Any, new: Any) -> None:

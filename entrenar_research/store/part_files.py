@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def replacing(target: Path) -> Iterator[int]:
     with files.refusals(f"cannot write {target.name}"):
         if target.is_dir():
             raise StorageError(f"cannot write {target.name}: there is a directory of that name")
-        _remove_stale(target)
+        files.remove_stale_parts(target)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
@@ -47,34 +46,5 @@ def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_stale(target: Path) -> None:
-    pattern = re.compile(re.escape(f".{target.name}.") + r"([0-9]{1,9})\.part")
-    with os.scandir(target.parent) as entries:
-        found = [(Path(entry.path), match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))]
-    for path, pid in found:
-        if int(pid) == os.getpid() or not _alive(int(pid)):
-            with contextlib.suppress(OSError):  # held by another machine, or not ours: it stays
-                _remove_unlocked(path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _remove_unlocked(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
     finally:
         os.close(descriptor)

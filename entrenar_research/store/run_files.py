@@ -145,7 +145,15 @@ class RunFiles:
             StorageError: if the file system refuses.
         """
         self.write(record)
-        sums.close(self.directory(record.id))
+        directory = self.directory(record.id)
+        with files.refusals(f"cannot tidy runs/{record.id}"):
+            for part in directory.glob(".*.part"):
+                part.unlink(missing_ok=True)
+        sums.close(directory)
+
+    def closed(self, run_id: str) -> bool:
+        """Whether the directory of a run was closed: nothing is written in it any more."""
+        return (self.directory(run_id) / sums.NAME).is_file()
 
     def manifest(self, run_id: str, name: str) -> dict[str, str]:
         """One of a run's manifests: study paths with `sha256:<hex>`; empty if it was not written.

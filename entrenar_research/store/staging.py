@@ -10,19 +10,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from entrenar_research.errors import ResearchError
+from entrenar_research.errors import ResearchError, StorageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files
+from entrenar_research.store import files, locks
 from entrenar_research.store.yaml_text import Document, dump
 
 _PENDING = "pending.yaml"
+_DONE = ".done"
 
 
 class Staging:
-    """The staging area of one run, held by this process until it is closed."""
+    """The staging area of one run, held by this process until it is closed or released."""
 
     def __init__(self, state: Path, run_id: str) -> None:
         self.run_id = run_id
@@ -43,25 +43,32 @@ class Staging:
         """Makes the area and takes its lock.
 
         Raises:
-            StorageError: if the file system refuses.
+            StorageError: if the file system refuses; nothing is left then.
         """
-        with files.refusals("cannot make a staging area"):
-            self.result.mkdir(parents=True)
-            self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with files.refusals("cannot make a staging area"), locks.gate(self.directory.parent.parent):
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir()
+            try:
+                self.result.mkdir()
+                self._take()
+            except BaseException:
+                files.remove_tree(self.directory)
+                self.release()
+                raise
         return self
 
     def adopt(self) -> bool:
-        """Takes over the area if its owner is dead."""
+        """Takes over the area if its owner is dead. To be called within the gate."""
         try:
-            self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._release()
-            return False
-        except OSError:
+            self._take()
+        except OSError:  # held (BlockingIOError), or not ours to write
+            self.release()
             return False
         return True
+
+    def _take(self) -> None:
+        self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def promise(self, record: RunRecord) -> None:
         """Writes down that the run succeeded and what its final record is.
@@ -82,40 +89,35 @@ class Staging:
             return None
 
     def close(self) -> None:
-        """Deletes the area and gives up the lock."""
-        files.remove_tree(self.directory)
-        self._release()
+        """Deletes the area and gives up the lock.
 
-    def _release(self) -> None:
+        It is renamed first: of a deletion that was cut short nothing can be taken for a promise.
+        """
+        done = self.directory.with_name(self.run_id + _DONE)
+        with contextlib.suppress(OSError):
+            self.directory.rename(done)
+        files.remove_tree(done)
+        self.release()
+
+    def release(self) -> None:
+        """Gives up the lock and leaves the area to whoever finds it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
-def abandoned(state: Path) -> Iterator[Staging]:
+def abandoned(state: Path) -> tuple[Staging, ...]:
     """Every area whose owner is dead, taken over by us."""
+    if not (state / "staging").is_dir():
+        return ()
     try:
-        names = sorted(os.listdir(state / "staging"))
-    except OSError:
-        return
+        with locks.gate(state):
+            names = sorted(os.listdir(state / "staging"))
+            areas = [Staging(state, name) for name in names if not name.endswith(_DONE)]
+            found = tuple(area for area in areas if area.directory.is_dir() and area.adopt())
+    except (OSError, StorageError):  # a study that may only be read
+        return ()
     for name in names:
-        area = Staging(state, name)
-        if area.directory.is_dir() and area.adopt():
-            yield area
-
-
-@contextlib.contextmanager
-def exclusive(state: Path) -> Iterator[None]:
-    """Holds the study's write lock: one process at a time changes `dvc.lock` and puts results in place.
-
-    Raises:
-        StorageError: if the lock file cannot be made.
-    """
-    with files.refusals("cannot lock the study"):
-        state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        if name.endswith(_DONE):
+            files.remove_tree(state / "staging" / name)
+    return found

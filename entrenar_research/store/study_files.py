@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import posixpath
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import msgspec
 
 from entrenar_research.core import suggest
 from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
-from entrenar_research.models.experiment import Declaration, Experiment
+from entrenar_research.models.experiment import Collected, Declaration, Experiment, Metric
 from entrenar_research.models.study import Study
 from entrenar_research.store import files
 from entrenar_research.store.yaml_text import Document, dump
@@ -82,7 +86,8 @@ class StudyFiles:
 
     def experiment_names(self) -> tuple[str, ...]:
         """Every directory below `experiments/` that declares one, sorted."""
-        return tuple(sorted(path.parent.name for path in self.root.glob("experiments/*/experiment.yaml")))
+        found = self.root.glob("experiments/*/experiment.yaml")
+        return tuple(sorted(path.parent.name for path in found if path.is_file()))
 
     def experiment(self, name: str) -> Experiment:
         """The declaration of `name`.
@@ -93,16 +98,19 @@ class StudyFiles:
         """
         relative = f"experiments/{name}/experiment.yaml"
         if not _NAME.fullmatch(name) or not (self.root / relative).is_file():
-            raise suggest.unknown(
-                "experiment",
-                name,
-                self.experiment_names(),
-                remedy="declare one with `experiment add NAME -- COMMAND`",
-            )
+            raise self._unknown(name)
         document = Document(files.read_text(self.root / relative, shown=relative), relative)
         declaration = document.convert(Declaration)
-        self._check_paths(declaration, document)
-        return Experiment(name=name, declaration=declaration)
+        _check_paths(declaration, document, f"experiments/{name}/result")
+        return Experiment(name=name, declaration=_normal(declaration))
+
+    def _unknown(self, name: str) -> UsageError:
+        remedy = "declare one with `entrenar-research experiment add NAME -- COMMAND`"
+        directory = f"experiments/{name}"
+        if _NAME.fullmatch(name) and (self.root / directory).is_dir():
+            found = "a directory of that name" if (self.root / directory / "experiment.yaml").is_dir() else "none"
+            return UsageError(f"{directory}: expected a file experiment.yaml in it, found {found}", hint=remedy)
+        return suggest.unknown("experiment", name, self.experiment_names(), remedy=remedy)
 
     def experiments(self) -> tuple[Experiment, ...]:
         """Every experiment, by name.
@@ -111,28 +119,6 @@ class StudyFiles:
             InvalidFileError: if one of the declarations is wrong.
         """
         return tuple(self.experiment(name) for name in self.experiment_names())
-
-    def _check_paths(self, declaration: Declaration, document: Document) -> None:
-        for key in ("code", "inputs"):
-            for index, path in enumerate(getattr(declaration, key)):
-                _inside(path, document, [key, index])
-        if declaration.params is not None:
-            _inside(declaration.params, document, ["params"])
-        for index, item in enumerate(declaration.outputs):
-            _inside(item if isinstance(item, str) else item.path, document, ["outputs", index])
-            if not isinstance(item, str):
-                _inside(item.source, document, ["outputs", index])
-        outputs = set(declaration.output_paths)
-        for name, metric in declaration.metrics.items():
-            if (
-                outputs
-                and metric.file not in outputs
-                and not any(metric.file.startswith(f"{o}/") for o in outputs)
-            ):
-                raise InvalidFileError(
-                    f"{document.name}, line {document.line(['metrics', name])}: the metric `{name}` is read from "
-                    f"{metric.file!r}, which is not among the outputs ({', '.join(sorted(outputs))})"
-                )
 
     def params(self, experiment: Experiment) -> dict[str, Any]:
         """The parameters of an experiment as its params file has them now; empty without one.
@@ -147,7 +133,7 @@ class StudyFiles:
         path = files.contained(self.root, relative, what="params file")
         if not path.is_file():
             raise UsageError(f"{relative}: no such file; {experiment.file} declares it as the params file")
-        document = Document(files.read_text(path, shown=relative), relative)
+        document = Document(files.read_text(path, shown=relative), relative, dates=True)
         if document.value is None:
             return {}
         return document.convert(dict[str, Any])
@@ -188,9 +174,89 @@ def declaration_text(declaration: Declaration) -> str:
     return dump({key: plain[key] for key in order if key in plain})
 
 
+def _check_paths(declaration: Declaration, document: Document, result: str) -> None:
+    _check_command(declaration.command, document)
+    for key in ("code", "inputs"):
+        for index, path in enumerate(getattr(declaration, key)):
+            _inside(path, document, [key, index])
+            if f"{posixpath.normpath(path)}/".startswith(f"{result}/"):
+                raise InvalidFileError(
+                    f"{document.name}, line {document.line([key, index])}: {path!r}: an experiment cannot read its own "
+                    "result"
+                )
+    if declaration.params is not None:
+        _inside(declaration.params, document, ["params"])
+    for index, item in enumerate(declaration.outputs):
+        _inside(item if isinstance(item, str) else item.path, document, ["outputs", index])
+        if not isinstance(item, str):
+            _inside(item.source, document, ["outputs", index])
+    outputs = {posixpath.normpath(path) for path in declaration.output_paths}
+    for name, metric in declaration.metrics.items():
+        _check_metric(name, metric, outputs, document)
+    for index, plot in enumerate(declaration.plots):
+        where: list[str | int] = ["plots", index, "file"]
+        _inside(plot.file, document, where)
+        if outputs and not _among(plot.file, outputs):
+            raise InvalidFileError(
+                f"{document.name}, line {document.line(where)}: the plot is drawn from {plot.file!r}, which is not "
+                f"among the outputs ({', '.join(sorted(outputs))})"
+            )
+
+
+def _among(path: str, outputs: Iterable[str]) -> bool:
+    return any(f"{posixpath.normpath(path)}/".startswith(f"{item}/") for item in outputs)
+
+
+def _normal(declaration: Declaration) -> Declaration:
+    """The declaration with its paths as DVC writes them: `data` for `./data/`."""
+    normal = posixpath.normpath
+    metrics = declaration.metrics.items()
+    return msgspec.structs.replace(
+        declaration,
+        params=None if declaration.params is None else normal(declaration.params),
+        code=tuple(map(normal, declaration.code)),
+        inputs=tuple(map(normal, declaration.inputs)),
+        outputs=tuple(
+            normal(item) if isinstance(item, str) else Collected(path=normal(item.path), source=normal(item.source))
+            for item in declaration.outputs
+        ),
+        metrics={name: msgspec.structs.replace(item, file=normal(item.file)) for name, item in metrics},
+        plots=tuple(msgspec.structs.replace(item, file=normal(item.file)) for item in declaration.plots),
+    )
+
+
+def _check_command(command: str, document: Document) -> None:
+    try:
+        fault = None if shlex.split(command) else "is empty"
+    except ValueError as error:
+        fault = f"cannot be split into words ({str(error).lower()})"
+    if fault is not None:
+        raise InvalidFileError(
+            f"{document.name}, line {document.line(['command'])}: `command`: {command!r} {fault}; "
+            "expected a program and its arguments"
+        )
+
+
+def _check_metric(name: str, metric: Metric, outputs: set[str], document: Document) -> None:
+    _inside(metric.file, document, ["metrics", name, "file"])
+    if outputs and not _among(metric.file, outputs):
+        raise InvalidFileError(
+            f"{document.name}, line {document.line(['metrics', name])}: the metric `{name}` is read from "
+            f"{metric.file!r}, which is not among the outputs ({', '.join(sorted(outputs))})"
+        )
+    for key in ("absolute", "relative"):
+        value = getattr(metric.tolerance, key)
+        if not 0 <= value < math.inf:
+            where: list[str | int] = ["metrics", name, "tolerance", key]
+            raise InvalidFileError(
+                f"{document.name}, line {document.line(where)}: `metrics.{name}.tolerance.{key}`: found {value:g}, "
+                "expected a number that is zero or greater"
+            )
+
+
 def _inside(path: str, document: Document, where: list[str | int]) -> None:
     parts = Path(path).parts
-    if not path or Path(path).is_absolute() or ".." in parts or path != path.strip():
+    if not parts or Path(path).is_absolute() or ".." in parts or path != path.strip():
         raise InvalidFileError(
             f"{document.name}, line {document.line(where)}: {path!r}: expected a path inside the study, relative to it"
         )

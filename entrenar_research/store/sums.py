@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from entrenar_research.core import digests
@@ -11,6 +12,8 @@ from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import files, hashing
 
 NAME = "SHA256SUMS"
+_PART = re.compile(r"(^|/)\.[^/]*\.part$")
+"""A file that is being written, by us or by a process that died."""
 
 
 def _members(directory: Path) -> list[str]:
@@ -19,7 +22,9 @@ def _members(directory: Path) -> list[str]:
         inside = os.path.relpath(top, directory)
         found += [name if inside == "." else f"{inside}/{name}" for name in names]
     ignored = (NAME, ".gitignore")
-    return sorted(path for path in found if path not in ignored and not path.endswith((".dvc", ".part")))
+    return sorted(
+        path for path in found if path not in ignored and not path.endswith(".dvc") and not _PART.search(path)
+    )
 
 
 def close(directory: Path) -> None:
@@ -34,20 +39,24 @@ def close(directory: Path) -> None:
     files.write_atomically(directory / NAME, text)
 
 
-def check(directory: Path, shown: str, *, area: str) -> list[Finding]:
-    """Every file of a closed directory against the list; `shown` is the directory's path in the study."""
+def check(directory: Path, shown: str, *, area: str, closed: bool = False) -> list[Finding]:
+    """Every file of a closed directory against the list; `shown` is the directory's path in the study.
+
+    Without a list it is `unknown`, unless it has to be `closed`.
+    """
     try:
-        text = (directory / NAME).read_text(encoding="utf-8")
+        text = (directory / NAME).read_bytes().decode("utf-8")
         listed = digests.parse_manifest(text, f"{shown}/{NAME}")
     except FileNotFoundError:
         missing = f"there is no {NAME}: the directory was never closed"
-        return [Finding(area=area, subject=shown, verdict=Verdict.UNKNOWN, detail=missing)]
+        verdict, subject = (Verdict.BROKEN, f"{shown}/{NAME}") if closed else (Verdict.UNKNOWN, shown)
+        return [Finding(area=area, subject=subject, verdict=verdict, detail=missing)]
     except (IntegrityError, UnicodeDecodeError, OSError) as error:
         return [Finding(area=area, subject=f"{shown}/{NAME}", verdict=Verdict.BROKEN, detail=str(error))]
     findings = []
     present = set(_members(directory))
     for path, digest in listed.items():
-        problem = _problem(directory, path, digest, present)
+        problem = _problem(directory, path, digest, present, f"{shown}/{NAME}")
         if problem:
             subject = f"{shown}/{path}"
             findings.append(Finding(area=area, subject=subject, verdict=problem[0], detail=problem[1]))
@@ -60,13 +69,15 @@ def check(directory: Path, shown: str, *, area: str) -> list[Finding]:
     return findings
 
 
-def _problem(directory: Path, path: str, digest: str, present: set[str]) -> tuple[Verdict, str] | None:
+def _problem(
+    directory: Path, path: str, digest: str, present: set[str], listing: str
+) -> tuple[Verdict, str] | None:
     if path not in present:
-        return Verdict.BROKEN, f"missing; it is listed in {NAME}"
+        return Verdict.BROKEN, f"missing; it is listed in {listing}"
     try:
         now = "sha256:" + hashing.hash_file(directory / path, md5=False).sha256
     except StorageError as error:
         return Verdict.BROKEN, error.message
     if now != digest:
-        return Verdict.DIFFERENT, f"found {now[:19]}..., expected {digest[:19]}... (listed in {NAME})"
+        return Verdict.DIFFERENT, f"found {now[:19]}..., expected {digest[:19]}... (listed in {listing})"
     return None

@@ -1,16 +1,21 @@
-"""Executing a study's own command: streams into files, resources measured, signals passed on."""
+"""Executing a study's own command: streams into files, resources measured, signals passed on.
+
+The command runs in a process group of its own, led by a guard: a shell that waits for the end of a pipe whose
+other end is here, then kills the group. However this process ends, by SIGKILL too, nothing of the command
+outlives it: neither the tracer's tracee nor what a shell has started (PR_SET_PDEATHSIG reaches only the child).
+A signal from the terminal reaches this process alone and is passed on once, to all of the group.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +24,7 @@ import msgspec
 from entrenar_research.errors import UsageError
 from entrenar_research.models.run import Usage
 
-_PR_SET_PDEATHSIG = 1
+_GUARD = 'trap "" HUP INT QUIT TERM; echo; read -r end; kill -s KILL 0'
 _GRACE_SECONDS = 5.0
 _ECHO_SECONDS = 0.05
 
@@ -45,29 +50,56 @@ def execute(
 ) -> Outcome:
     """Runs `argv` to its end. With `echo` what it writes also appears on our own streams while it runs.
 
-    An interrupt (Ctrl-C, SIGTERM) is given to the command, which has five seconds before it is killed;
-    if this process is killed, the command is killed as well (PR_SET_PDEATHSIG).
+    An interrupt (Ctrl-C, SIGTERM) is given to the command's process group as SIGINT (as SIGTERM where SIGINT is
+    ignored, as in the background of a script); it has five seconds, or until the second interrupt, before it is
+    killed. When this returns, no process of the group is left.
 
     Raises:
+        OSError: if the files for its output cannot be made.
         UsageError: if the program cannot be started.
     """
     started = time.monotonic()
-    with stdout.open("wb") as out, stderr.open("wb") as err:
+    with _guarded_group() as group:
+        child = _start(argv, cwd, env, (stdout, stderr), group)
+        followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
+        waited, interrupted = _wait(child.pid, group, followers)
+        child.returncode = os.waitstatus_to_exitcode(waited[0])
+    for follower in followers:
+        follower.copy()
+    return _outcome(waited, time.monotonic() - started, interrupted=interrupted)
+
+
+@contextlib.contextmanager
+def _guarded_group() -> Iterator[int]:
+    """A process group that is killed at the end of the block, and when this process dies before that."""
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD], cwd="/", env={}, process_group=0,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        if guard.stdout is not None:
+            guard.stdout.read(1)  # from here on it ignores what is sent to its group
+        yield guard.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(guard.pid, signal.SIGKILL)
+        guard.communicate()
+
+
+def _start(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], streams: tuple[Path, Path], group: int
+) -> subprocess.Popen[bytes]:
+    out, err = (stream.open("wb") for stream in streams)
+    with out, err:
         try:
-            child = subprocess.Popen(
-                list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                preexec_fn=_die_with_parent(os.getpid()),
+            return subprocess.Popen(
+                list(argv), cwd=cwd, env=dict(env), process_group=group,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise UsageError(f"command not found: {argv[0]}") from error
-        except (PermissionError, OSError) as error:
+        except OSError as error:
             raise UsageError(f"cannot execute {argv[0]}: {error.strerror}") from error
-    followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
-    waited, interrupted = _wait(child.pid, followers)
-    child.returncode = os.waitstatus_to_exitcode(waited[0])
-    for follower in followers:
-        follower.copy()
-    return _outcome(waited, time.monotonic() - started, interrupted)
 
 
 class _Follower:
@@ -87,18 +119,7 @@ class _Follower:
         os.close(self._descriptor)
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(127)
-
-    return prepare
-
-
-def _wait(pid: int, followers: Sequence[_Follower]) -> tuple[tuple[int, float, float, int], bool]:
+def _wait(pid: int, group: int, followers: Sequence[_Follower]) -> tuple[tuple[int, float, float, int], bool]:
     """Waits for the child; (wait status, user s, system s, peak KiB) and whether we were interrupted."""
     descriptor = os.pidfd_open(pid)
     poll = select.poll()
@@ -114,9 +135,9 @@ def _wait(pid: int, followers: Sequence[_Follower]) -> tuple[tuple[int, float, f
                 for follower in followers:
                     follower.copy()
                 if deadline is not None and time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
+                    os.killpg(group, signal.SIGKILL)
             except KeyboardInterrupt:
-                os.kill(pid, signal.SIGKILL if interrupted else signal.SIGINT)
+                os.killpg(group, signal.SIGKILL if interrupted else _gentle())
                 interrupted, deadline = True, time.monotonic() + _GRACE_SECONDS
         _, status, usage = os.wait4(pid, 0)
     finally:
@@ -124,16 +145,19 @@ def _wait(pid: int, followers: Sequence[_Follower]) -> tuple[tuple[int, float, f
     return (status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss), interrupted
 
 
-def _outcome(waited: tuple[int, float, float, int], seconds: float, interrupted: bool) -> Outcome:
+def _gentle() -> signal.Signals:
+    """What asks a command to stop: an ignored SIGINT stays ignored in what we start (execve(2))."""
+    return signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
+
+
+def _outcome(waited: tuple[int, float, float, int], seconds: float, *, interrupted: bool) -> Outcome:
     code = os.waitstatus_to_exitcode(waited[0])
     name: str | None = None
     if code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
         name = name or f"signal {-code}"
-    usage = Usage(
-        user_seconds=round(waited[1], 6), system_seconds=round(waited[2], 6), peak_memory=waited[3] * 1024
-    )
+    usage = Usage(user_seconds=round(waited[1], 6), system_seconds=round(waited[2], 6), peak_memory=waited[3] * 1024)
     return Outcome(
         exit_status=128 - code if code < 0 else code,
         signal=name,

@@ -14,13 +14,12 @@ from entrenar_research.models.run import GitState
 from entrenar_research.tools import process
 from entrenar_research.tools.process import Completed
 
-
 _NOT_ASKED = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR", "GIT_GRAFT_FILE", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
+    "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
 )  # fmt: skip
-"""What would lead Git to another repository: a hook that calls us has it set (`git rev-parse --local-env-vars`)."""
+"""What would lead Git to another repository; a hook that calls us has it set."""
 
 
 class TreeEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +58,7 @@ class Git:
         Its messages are English, and what it reads is what was committed: no replaced objects (git-replace(1)).
 
         Raises:
+            UsageError: if the repository belongs to another user, or (with `check`) there is none.
             ToolError: if it fails and `check` is set.
         """
         argv = ["git"]
@@ -68,18 +68,31 @@ class Git:
             argv += ["-c", f"{key}={value}"]
         inherited = {key: value for key, value in os.environ.items() if key not in _NOT_ASKED}
         environment = {**inherited, "GIT_NO_REPLACE_OBJECTS": "1", "LANGUAGE": "en"}
-        return process.run([*argv, *arguments], cwd=self.root, check=check, stdin=stdin, env=environment)
+        done = process.run([*argv, *arguments], cwd=self.root, check=False, stdin=stdin, env=environment)
+        if done.status != 0:
+            self._explain(done, check=check)
+            if check:
+                raise ToolError(process.failure([*argv, *arguments], done))
+        return done
+
+    def _explain(self, done: Completed, *, check: bool) -> None:
+        """Raises for the failures that a person can mend."""
+        if b"dubious ownership" in done.stderr:
+            raise UsageError(
+                f"Git refuses {self.root}: it belongs to another user",
+                hint=f"copy the study, or run `git config --global --add safe.directory {self.root}`",
+            )
+        if check and b"not a git repository" in done.stderr:
+            raise UsageError(
+                f"{self.root}: there is no Git repository, so there are no commits and no tags",
+                hint="get the study with its history (`git clone`, or from its bundle), or run `git init` in it",
+            )
 
     def exists(self) -> bool:
         """Whether `root` itself is the top of a work tree (not merely inside of one)."""
         if self.git_dir is not None:
             return True
         done = self.call("rev-parse", "--show-toplevel", check=False)
-        if done.status != 0 and b"dubious ownership" in done.stderr:
-            raise UsageError(
-                f"Git refuses {self.root}: it belongs to another user",
-                hint=f"copy the study, or run `git config --global --add safe.directory {self.root}`",
-            )
         return done.status == 0 and Path(done.text).resolve() == self.root.resolve()
 
     def initialise(self) -> None:
@@ -203,7 +216,7 @@ class Git:
             "verify-tag", f"refs/tags/{name}", check=False,
             settings={
                 "gpg.format": "ssh", "gpg.ssh.allowedSignersFile": str(allowed_signers),
-                "gpg.ssh.program": "ssh-keygen", "gpg.ssh.revocationFile": "",
+                "gpg.ssh.program": "ssh-keygen",
                 "gpg.program": "gpg", "gpg.openpgp.program": "gpg", "gpg.x509.program": "gpgsm",
             },
         )  # fmt: skip
@@ -224,10 +237,13 @@ class Git:
         return self.call("rev-parse", "--verify", f"refs/tags/{name}^{{commit}}").text
 
     def references(self) -> dict[str, tuple[str, str]]:
-        """Every reference by its full name, with the kind and id of the object it leads to."""
-        done = self.call("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
-        found = (line.split(" ", 2) for line in done.text.splitlines())
-        return {name: (kind, object_id) for kind, object_id, name in found}
+        """Every reference by its full name: the kind of object it leads to (`missing` if unreadable) and its id."""
+        done = self.call("for-each-ref", "--format=%(objectname) %(refname)")
+        found = [line.split(" ", 1) for line in done.text.splitlines()]
+        asked = "".join(f"{object_id}\n" for object_id, _ in found).encode()
+        told = self.call("cat-file", "--batch-check=%(objecttype)", stdin=asked, check=False).text.splitlines()
+        kinds = [line.rpartition(" ")[2] for line in told] + ["missing"] * (len(found) - len(told))
+        return {name: (kind, object_id) for (object_id, name), kind in zip(found, kinds, strict=True)}
 
     def peeled(self, name: str) -> str | None:
         """The object at the end of a reference, tags followed; None if it cannot be reached."""
@@ -258,9 +274,7 @@ class Git:
             ToolError: before the first commit.
         """
         packed = {"pack.threads": "1", "pack.window": "0", "pack.depth": "0", "pack.compression": "6"}
-        return self.call(
-            "bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags", settings=packed
-        ).stdout
+        return self.call("bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags", settings=packed).stdout
 
 
 def _quoted(path: str) -> str:

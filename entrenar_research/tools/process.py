@@ -73,6 +73,8 @@ def run(
         ) from error
     except PermissionError as error:
         raise MissingToolError(f"the program {argv[0]!r} may not be executed: {error.strerror}") from error
+    except OSError as error:
+        raise ToolError(f"cannot run {argv[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{argv[0]} did not end within {timeout:g} s", hint=" ".join(argv)) from error
     completed = Completed(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -100,3 +102,5 @@ def attended(argv: Sequence[str], *, cwd: Path | None = None) -> int:
         return subprocess.run(list(argv), cwd=cwd, check=False).returncode
     except FileNotFoundError as error:
         raise MissingToolError(f"the program {argv[0]!r} is not installed or not on PATH") from error
+    except OSError as error:
+        raise ToolError(f"cannot run {argv[0]}: {error.strerror}") from error

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,10 @@ from entrenar_research.errors import ToolError
 from entrenar_research.tools import process
 
 _ASK = "import json,platform,sys;print(json.dumps([platform.python_version(),[p for p in sys.path if p]]))"
+_ASK_FOR = (
+    "import json,sys,importlib.util as u;print(json.dumps([m for m in sys.argv[1:] if u.find_spec(m) is None]))"
+)
+_PYTHON_TAG = re.compile(r"-py\d+(\.\d+)?$")
 _PROGRAM = re.compile(r"python(\d+(\.\d+)?)?")
 
 
@@ -72,6 +76,25 @@ def interpreter(path: str) -> Interpreter | None:
     return Interpreter(path=path, version=version, search=tuple(search))
 
 
+def modules_in(directory: Path) -> set[str]:
+    """The names of the modules and packages in a directory; none if it cannot be read."""
+    try:
+        return {name.partition(".")[0] for name in os.listdir(directory)}
+    except OSError:
+        return set()
+
+
+def missing(path: str, modules: Sequence[str]) -> tuple[str, ...]:
+    """Which of these the Python at `path` cannot find; none of them is imported."""
+    if not modules:
+        return ()
+    try:
+        done = process.run([path, "-c", _ASK_FOR, *modules], cwd=Path("/"), timeout=20)
+        return tuple(json.loads(done.stdout))
+    except (ToolError, ValueError):
+        return ()
+
+
 def _distributions(directory: str) -> list[tuple[str, str, Path]]:
     """(name, version, metadata directory) of each distribution in a site directory."""
     found = []
@@ -82,7 +105,7 @@ def _distributions(directory: str) -> list[tuple[str, str, Path]]:
     for entry in names:
         if entry.endswith((".dist-info", ".egg-info")) and "-" in entry:
             name, _, rest = entry.partition("-")
-            version = rest.removesuffix(".dist-info").removesuffix(".egg-info")
+            version = _PYTHON_TAG.sub("", rest.removesuffix(".dist-info").removesuffix(".egg-info"))
             found.append((re.sub(r"[-_.]+", "-", name).lower(), version, Path(directory, entry)))
     return found
 

@@ -75,5 +75,7 @@ def _trial(before: tuple[str, ...], *options: str) -> str | None:
         return error.message
     if done.status == 0 and b"execve(" in done.stdout and b"+++ exited with 0 +++" in done.stdout:
         return None
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f"a trial of strace saw nothing: {said[-1] if said else f'it ended with status {done.status}'}"
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"it ended with status {done.status}"]
+    refused = [line for line in said if "Operation not permitted" in line]
+    # The last line of a refusal tells of its consequences, with a process number that is another each time.
+    return f"tracing is forbidden here: {refused[0]}" if refused else f"a trial of strace saw nothing: {said[-1]}"

@@ -34,9 +34,7 @@ def draw_run(screen: Screen, ran: Ran, experiment: Experiment) -> None:
     if not ran.reasons:
         screen.line(f"{record.experiment} is up to date (run {record.id})", "good")
     else:
-        screen.line(
-            f"{record.experiment} completed in {seconds(record.duration or 0)} (run {record.id})", "good"
-        )
+        screen.line(f"{record.experiment} completed in {seconds(record.duration or 0)} (run {record.id})", "good")
     _draw_metrics(screen, ran, experiment)
     if ran.reasons:
         _draw_observed(screen, record)
@@ -60,11 +58,12 @@ def _draw_metrics(screen: Screen, ran: Ran, experiment: Experiment) -> None:
         goal = metric.goal if metric else "none"
         old = previous.metrics.get(name) if previous is not None and ran.reasons else None
         change = "" if old is None else f"{value - old:+.6g}" if value != old else "same"
-        rows.append(
-            [name, number(value), "" if old is None else number(old), change, "" if goal == "none" else goal]
-        )
+        rows.append([name, number(value), "" if old is None else number(old), change, "" if goal == "none" else goal])
         styles.append(_style(value, old, goal))
-    screen.table(["metric", "value", "before", "change", "goal"], rows, styles=styles, right=(1, 2, 3))
+    columns = ["metric", "value", "before", "change", "goal"]
+    if previous is None or not ran.reasons:  # nothing to compare with
+        columns, rows = ["metric", "value", "goal"], [[row[0], row[1], row[4]] for row in rows]
+    screen.table(columns, rows, styles=styles, styled=len(columns) - 2, right=range(1, len(columns) - 1))
 
 
 def _style(value: float, old: float | None, goal: str) -> str | None:
@@ -114,7 +113,7 @@ def draw_list(screen: Screen, records: Sequence[RunRecord]) -> None:
         length = "" if record.duration is None else seconds(record.duration)
         rows.append([record.id, record.experiment, record.status, length, shown])
     styles = [STATUS_STYLES[record.status] for record in records]
-    screen.table(["run", "experiment", "status", "took", "metrics"], rows, styles=styles, right=(3,))
+    screen.table(["run", "experiment", "status", "took", "metrics"], rows, styles=styles, styled=2, right=(3,))
 
 
 def draw_record(screen: Screen, record: RunRecord) -> None:
@@ -136,12 +135,13 @@ def draw_record(screen: Screen, record: RunRecord) -> None:
         ["runner", record.runner],
     ]
     words = f"{record.trace.level}: {record.trace.status}"
-    rows.append(["trace", f"{words} ({record.trace.calls} calls)" if record.trace.calls else words])
+    more = f"{record.trace.calls} calls" if record.trace.calls else record.trace.reason
+    rows.append(["trace", f"{words} ({more})" if more else words])
     if record.usage is not None:
         rows.append(["peak memory", size(record.usage.peak_memory)])
     rows += [[f"param {key}", str(value)] for key, value in recipe.dotted(record.params).items()]
     rows += [[f"metric {key}", number(value)] for key, value in record.metrics.items()]
-    screen.table(["", ""], [row for row in rows if row[1]])
+    screen.fields([row for row in rows if row[1]])
     files = [[kind, item.path, item.digest.removeprefix("sha256:")[:16], size(item.size)]
              for kind, items in (("code", record.code), ("input", record.inputs), ("output", record.outputs))
              for item in items]  # fmt: skip
@@ -159,10 +159,8 @@ def draw_comparison(screen: Screen, one: RunRecord, other: RunRecord) -> None:
     rows = []
     for name in sorted({*one.metrics, *other.metrics}):
         left, right = one.metrics.get(name), other.metrics.get(name)
-        change = f"{right - left:+.6g}" if left is not None and right is not None else ""
-        rows.append(
-            [name, "" if left is None else number(left), "" if right is None else number(right), change]
-        )
+        change = "" if left is None or right is None else "same" if left == right else f"{right - left:+.6g}"
+        rows.append([name, "" if left is None else number(left), "" if right is None else number(right), change])
     screen.table(["metric", "A", "B", "change"], rows, right=(1, 2, 3))
     same = one.result is not None and one.result == other.result
     screen.line("results: identical" if same else "results: different", "good" if same else "doubt")

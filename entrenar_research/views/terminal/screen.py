@@ -1,13 +1,16 @@
-"""Tables, lines and progress: boxes and colour on a terminal, plain text in a pipe."""
+"""Tables, lines and progress: rules and colour on a terminal, plain text in a pipe."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
+
+import msgspec
 
 STYLES = {
     "good": "green",
@@ -16,6 +19,8 @@ STYLES = {
     "quiet": "dim",
     "strong": "bold",
 }
+_NARROW = 80
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
@@ -23,48 +28,69 @@ class Screen:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stdout
-        self.terminal = self.stream.isatty()
-        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        self.lively = self.terminal and not plain
+        dumb = os.environ.get("TERM") == "dumb"
+        self.terminal = self.stream.isatty() and not dumb
+        self.lively = self.terminal and not os.environ.get("NO_COLOR")
+        self._bar: Any = None
 
     def _console(self) -> Any:
         from rich.console import Console  # costs 60 ms, needed only on a terminal
 
         colours: Any = "auto" if self.lively else None
-        return Console(file=self.stream, color_system=colours, highlight=False, markup=False, soft_wrap=False)
+        return Console(file=self.stream, color_system=colours, highlight=False, markup=False, emoji=False)
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """One line of text; `style` is one of good, bad, doubt, quiet, strong."""
+        text = visible(text)
         if self.lively and style is not None:
             self._console().print(text, style=STYLES[style], soft_wrap=True)
         else:
             self.stream.write(f"{text}\n")
             self.stream.flush()
 
+    def json(self, value: Any) -> None:
+        """A value as one line of JSON."""
+        self.stream.write(msgspec.json.encode(value).decode() + "\n")
+        self.stream.flush()
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None,
-              styles: Sequence[str | None] = (), right: Sequence[int] = ()) -> None:  # fmt: skip
-        """A table; `styles` has one style a row, `right` the columns of numbers."""
+              styles: Sequence[str | None] = (), styled: int = 0, right: Sequence[int] = ()) -> None:  # fmt: skip
+        """A table. `styles` has one style a row, for its column `styled`; `right` are the columns of numbers.
+
+        A terminal too narrow for it gets the last column below the others.
+        """
+        cells = [[visible(cell) for cell in row] for row in rows]
+        if title:
+            self.line(title, "strong")
         if not self.terminal:
-            self._plain_table(columns, rows, title, right)
+            self._write_aligned([list(columns), *cells], right)
+            return
+        console = self._console()
+        natural = sum(_widths([list(columns), *cells])) + 2 * len(columns)
+        looks = [STYLES[style] if style else "" for style in (*styles, *([None] * (len(rows) - len(styles))))]
+        if console.width < min(natural, _NARROW):
+            _print_stacked(console, cells, looks, styled)
+        else:
+            _print_table(console, columns, cells, looks, styled, right)
+
+    def fields(self, rows: Sequence[Sequence[str]]) -> None:
+        """Names and values, one pair a line."""
+        cells = [[visible(cell) for cell in row] for row in rows]
+        if not self.terminal:
+            self._write_aligned(cells, ())
             return
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-        for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index in right else "left", overflow="fold")
-        for index, row in enumerate(rows):
-            style = styles[index] if index < len(styles) else None
-            table.add_row(*(Text(cell) for cell in row), style=STYLES[style] if style else None)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in cells:
+            table.add_row(Text(name, style=STYLES["quiet"]), Text(value))
         self._console().print(table)
 
-    def _plain_table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, right: Sequence[int]
-    ) -> None:
-        if title:
-            self.stream.write(f"{title}\n")
-        lines = [list(columns), *(list(row) for row in rows)]
-        widths = [max(width(line[index]) for line in lines) for index in range(len(columns))]
+    def _write_aligned(self, lines: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+        widths = _widths(lines)
         for line in lines:
             cells = []
             for index, cell in enumerate(line):
@@ -87,7 +113,59 @@ class Screen:
         )  # fmt: skip
         with bar:
             task = bar.add_task(description, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            self._bar = bar
+            try:
+                yield lambda done, total: bar.update(task, completed=done, total=total)
+            finally:
+                self._bar = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes the progress bar away while a person is asked something."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
+
+def _print_table(
+    console: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], looks: Sequence[str], styled: int,
+    right: Sequence[int],
+) -> None:  # fmt: skip
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1), show_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row, look in zip(rows, looks, strict=True):
+        table.add_row(*(Text(cell, style=look if index == styled else "") for index, cell in enumerate(row)))
+    console.print(table)
+
+
+def _print_stacked(console: Any, rows: Sequence[Sequence[str]], looks: Sequence[str], styled: int) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for row, look in zip(rows, looks, strict=True):
+        parts = [Text(cell, style=look if index == styled else "") for index, cell in enumerate(row)]
+        console.print(Text("  ").join(part for part in parts[:-1] if part.plain), overflow="fold")
+        if parts[-1].plain:
+            console.print(Padding(parts[-1], (0, 0, 0, 2)), overflow="fold")
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(width(cell) for cell in column) for column in zip(*lines, strict=True)]
+
+
+def visible(text: str) -> str:
+    """The text with control characters made visible: a name in somebody's bundle cannot command the terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def width(text: str) -> int:
@@ -98,6 +176,11 @@ def width(text: str) -> int:
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
     )
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 file`, `2 files`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def size(count: int) -> str:

@@ -1,0 +1,103 @@
+"""Who may do what at a time. Every lock is a flock(2): the kernel frees it when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from entrenar_research.errors import StorageError
+from entrenar_research.store import files
+
+_DVC_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def exclusive(state: Path) -> Iterator[None]:
+    """Holds the study's write lock: one process at a time puts results in place, writes `dvc.lock` or seals.
+
+    Raises:
+        StorageError: if the lock file cannot be made.
+    """
+    descriptor = _opened(state / "lock", "cannot lock the study")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def gate(state: Path) -> Iterator[None]:
+    """Holds the lock on the set of staging areas: none is taken over while it is only just being made.
+
+    Raises:
+        StorageError: if the lock file cannot be made.
+    """
+    descriptor = _opened(state / "staging.lock", "cannot lock the staging areas")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def turn(state: Path, experiment: str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds the turn of an experiment: it is run by one process at a time; `waiting` is called before we wait.
+
+    Raises:
+        StorageError: if the lock file cannot be made.
+    """
+    descriptor = _opened(state / "turns" / experiment, f"cannot lock {experiment}")
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def without_dvc(root: Path) -> Iterator[None]:
+    """Holds DVC's own lock: it rewrites `dvc.lock` in place, so both must not be at it at once.
+
+    DVC waits three seconds for it, and does not hold it while a stage runs.
+
+    Raises:
+        StorageError: if it cannot be had, after a minute.
+    """
+    descriptor = _opened(root / ".dvc" / "tmp" / "lock", "cannot lock DVC")
+    try:
+        deadline = time.monotonic() + _DVC_SECONDS
+        while not _taken(descriptor):
+            if time.monotonic() > deadline:
+                raise StorageError(
+                    f"DVC has been at work in this study for {_DVC_SECONDS:g} s; dvc.lock cannot be written meanwhile",
+                    hint="when it has ended, run the same command again: the result is kept until then",
+                )
+            time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _opened(path: Path, doing: str) -> int:
+    with files.refusals(doing):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
