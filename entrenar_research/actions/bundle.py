@@ -29,6 +29,8 @@ def bundle(
     description = study.study()
     conclusion.recover(study)
     _refuse_place(target)
+    if not git.exists():
+        raise UsageError(f"{study.root} is no Git repository: a bundle is a commit with its data and history")
     if git.head() is None:
         raise UsageError(
             "nothing is committed: a bundle is a commit with its data", hint="seal an experiment first"

@@ -146,6 +146,10 @@ def _reasons(
         words.append("its result is missing")
     elif hasher.describe(experiment.result)[0].digest != previous.result:
         words.append(f"its result is not that of run {previous.id}")
+    words += recipe.undelivered(experiment, previous)
+    seen = previous.observed
+    if seen is not None and (options.strict or options.fix) and (seen.undeclared_reads or seen.network):
+        words.append(f"run {previous.id} read what is not declared, or used the network")
     if not words and options.force:
         words.append("it was asked for (--force)")
     if not words and options.under_dvc:

@@ -123,4 +123,4 @@ def _reasons(
         words.append("its result is missing")
     elif hasher.describe(experiment.result)[0].digest != last.result:
         words.append(f"its result is not that of run {last.id}")
-    return (*words, *drift)
+    return (*words, *recipe.undelivered(experiment, last), *drift)

@@ -91,6 +91,8 @@ def command_parser(name: str) -> Parser:
 def enter(arguments: Sequence[str]) -> int:
     """Runs one command; every `ResearchError` becomes a message, a hint and its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup sets it aside
+        signal.signal(signal.SIGHUP, _stop)
     _never_fail_to_encode()
     try:
         status = _status(list(arguments))

@@ -10,6 +10,7 @@ from typing import Any
 
 from entrenar_research.core import digests, suggest
 from entrenar_research.errors import UsageError
+from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord
 
 _PLACE = re.compile(r"\$\{([^}]*)\}")
@@ -138,3 +139,20 @@ def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, short
 
 def _shown(value: Any, *, shorten: bool) -> str:
     return str(value).removeprefix("sha256:")[:12] if shorten else str(value)
+
+
+def undelivered(experiment: Experiment, record: RunRecord) -> tuple[str, ...]:
+    """In words, what is declared by now and what the run, begun under an older declaration, did not deliver."""
+    prefix = f"{experiment.result}/"
+    delivered = {item.path.removeprefix(prefix) for item in record.outputs}
+    words = [
+        f"the output {path} is declared, and run {record.id} did not make it"
+        for path in experiment.declaration.output_paths
+        if path.split("/")[0] not in delivered
+    ]
+    words += [
+        f"the metric {name} is declared, and run {record.id} did not record it"
+        for name in experiment.declaration.metrics
+        if name not in record.metrics
+    ]
+    return tuple(words)

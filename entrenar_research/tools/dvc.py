@@ -25,7 +25,10 @@ def call(root: Path, *arguments: str, check: bool = True) -> Completed:
         ToolError: if it fails and `check` is set.
     """
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_STUDIO_OFFLINE": "1", "NO_COLOR": "1"}
-    return process.run([*program(), *arguments], cwd=root, env=environment, check=check)
+    done = process.run([*program(), *arguments], cwd=root, env=environment, check=False)
+    if check and done.status != 0:
+        raise ToolError(process.failure(["dvc", *arguments], done))
+    return done
 
 
 def version() -> str | None:
@@ -42,7 +45,7 @@ def initialise(root: Path) -> None:
     Raises:
         ToolError: if DVC refuses.
     """
-    call(root, "init", "--quiet")
+    call(root, "init")
     call(root, "config", "core.analytics", "false")
     call(root, "config", "core.check_update", "false")
 
@@ -54,7 +57,7 @@ def add(root: Path, *paths: str) -> None:
         ToolError: if DVC refuses.
     """
     if paths:
-        call(root, "add", "--quiet", *paths)
+        call(root, "add", "--", *paths)
 
 
 def commit(root: Path, *targets: str) -> None:
@@ -63,6 +66,4 @@ def commit(root: Path, *targets: str) -> None:
     Raises:
         ToolError: if DVC refuses.
     """
-    done = call(root, "commit", "--quiet", "--force", *targets, check=False)
-    if done.status != 0:
-        raise ToolError(process.failure(["dvc", "commit", *targets], done))
+    call(root, "commit", "--force", *targets)

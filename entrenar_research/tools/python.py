@@ -103,9 +103,10 @@ def _distributions(directory: str) -> list[tuple[str, str, Path]]:
     except OSError:
         return []
     for entry in names:
-        if entry.endswith((".dist-info", ".egg-info")) and "-" in entry:
-            name, _, rest = entry.partition("-")
-            version = _PYTHON_TAG.sub("", rest.removesuffix(".dist-info").removesuffix(".egg-info"))
+        stem = entry.removesuffix(".dist-info").removesuffix(".egg-info")
+        if stem != entry and "-" in stem:
+            name, _, rest = stem.partition("-")
+            version = _PYTHON_TAG.sub("", rest)
             found.append((re.sub(r"[-_.]+", "-", name).lower(), version, Path(directory, entry)))
     return found
 

@@ -24,15 +24,18 @@ def generate(private: Path, *, comment: str, passphrase: bool) -> None:
 
 
 def public_line(private: Path) -> str:
-    """The public half (`ssh-ed25519 AAAA... comment`) of a private key.
+    """The public half (`ssh-ed25519 AAAA... comment`) of a private key; if it has a passphrase, the file beside it.
 
     Raises:
         ToolError: if the file is no private key or its passphrase is needed and not given.
     """
-    beside = private.with_name(private.name + ".pub")
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8").strip()
-    return process.run(["ssh-keygen", "-y", "-P", "", "-f", str(private)]).text
+    try:
+        return process.run(["ssh-keygen", "-y", "-P", "", "-f", str(private)]).text
+    except ToolError:
+        beside = private.with_name(private.name + ".pub")
+        if beside.is_file():
+            return beside.read_text(encoding="utf-8", errors="replace").strip()
+        raise
 
 
 def fingerprint(public: str) -> str:
