@@ -57,13 +57,22 @@ def _folded(findings: tuple[Finding, ...]) -> list[Finding]:
     """Many good findings of one kind as one; nothing that is wanting or unknown is ever folded."""
     groups: dict[tuple[str, Verdict, str], list[Finding]] = {}
     for finding in findings:
-        kind = finding.subject.rpartition("/")[0] if finding.verdict is Verdict.IDENTICAL else finding.subject
+        kind = _kind(finding.subject) if finding.verdict is Verdict.IDENTICAL else finding.subject
         groups.setdefault((finding.area, finding.verdict, kind), []).append(finding)
     shown = []
     for (area, verdict, kind), members in groups.items():
         if verdict is Verdict.IDENTICAL and len(members) >= _FOLD_FROM:
-            detail = f"{len(members)} of {len(members)}"
-            shown.append(Finding(area=area, subject=f"{kind}/", verdict=verdict, detail=detail))
+            detail = f"all {len(members)}"
+            shown.append(Finding(area=area, subject=kind, verdict=verdict, detail=detail))
         else:
             shown += members
     return shown
+
+
+def _kind(subject: str) -> str:
+    """What a subject can be folded into: its directory, or for `experiment: metric` the metrics of the experiment."""
+    directory, slash, _ = subject.rpartition("/")
+    if slash:
+        return directory + slash
+    experiment, colon, _ = subject.partition(": ")
+    return f"{experiment}: metrics" if colon else subject
