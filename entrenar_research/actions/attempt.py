@@ -174,7 +174,7 @@ class Attempt:
         except ResearchError as error:
             summary = msgspec.structs.replace(record.trace, status="unavailable", reason=error.message)
             return msgspec.structs.replace(record, trace=summary), None
-        program = python.resolve(record.argv[0], dict(self.means.environment)) or record.argv[0]
+        program = python.resolve(record.argv[0], self.means.environment, directory=self.study.root) or record.argv[0]
         names = trace_files.replacements(self.study.root, area.result, self.experiment.result, program)
         staged = area.result.relative_to(self.study.root).as_posix()
         moved = trace_files.relocated(trace, staged, self.experiment.result)
@@ -182,7 +182,9 @@ class Attempt:
         trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace))
         seen = observation.touched(self.study, trace, area.result)
         variables = {**self.means.environment, **pins.pinned(self.experiment.declaration.plan.cpus)}
-        _, environment = surroundings.environment(record.argv[0], variables, touched=seen.packages)
+        _, environment = surroundings.environment(
+            record.argv[0], variables, directory=self.study.root, touched=seen.packages
+        )
         summary = msgspec.structs.replace(record.trace, calls=len(trace.calls), digest=document.trace_id)
         observed = observation.compare(self.experiment.declaration, self.experiment, seen)
         record = msgspec.structs.replace(record, trace=summary, observed=observed, environment=environment)

@@ -125,7 +125,7 @@ def _observe(
     staged = area.result.relative_to(study.root).as_posix()
     argv = recipe.expand(recipe.command_line(words), result=staged, params_file=None, seed=None, params={})
     variables = {**means.environment, **pins.pinned(None)}
-    path, environment = surroundings.environment(argv[0], variables)
+    path, environment = surroundings.environment(argv[0], variables, directory=study.root)
     argv[0] = path
     git = Git(study.root).state()
     started = means.now()

@@ -109,7 +109,7 @@ def draft(
     variables = {**means.environment, **pins.pinned(declaration.plan.cpus)}
     known = previous.environment if previous else None
     wanted = known.packages if known is not None and known.packages_scope == "loaded" else None
-    path, environment = surroundings.environment(argv[0], variables, wanted=wanted)
+    path, environment = surroundings.environment(argv[0], variables, directory=study.root, wanted=wanted)
     shown = tuple(word.replace(f".entrenar/staging/{run_id}/result", experiment.result) for word in argv)
     record = RunRecord(
         id=run_id,

@@ -108,7 +108,7 @@ def _reasons(
     if last.environment is not None and last.environment.packages_scope == "loaded":
         wanted = last.environment.packages
     program = last.argv[0] if last.argv else ""
-    _, now = surroundings.environment(program, variables, wanted=wanted)
+    _, now = surroundings.environment(program, variables, directory=study.root, wanted=wanted)
     draft = msgspec.structs.replace(
         last,
         command=declaration.command,

@@ -17,10 +17,11 @@ def environment(
     program: str,
     variables: Mapping[str, str],
     *,
+    directory: Path,
     touched: Iterable[tuple[str, str]] | None = None,
     wanted: Mapping[str, str] | None = None,
 ) -> tuple[str, Environment]:
-    """Where a command's first word leads, and the environment to record.
+    """Where a command's first word leads when it is run in `directory`, and the environment to record.
 
     `touched` are the site-package entries that a trace saw: then only loaded packages are recorded. `wanted`
     limits the packages to those named there (for comparing with an earlier record).
@@ -28,14 +29,16 @@ def environment(
     Raises:
         UsageError: if there is no such program.
     """
-    path = python.resolve(program, dict(variables))
+    path = python.resolve(program, variables, directory=directory)
     if path is None:
         raise UsageError(
             f"command not found: {program}",
-            hint=f"install {program}, or correct `command` in experiment.yaml; PATH was searched",
+            hint="correct `command`, or put the program there; the path is relative to the study"
+            if "/" in program
+            else f"install {program}, or correct `command` in experiment.yaml; PATH was searched",
         )
     kept = pins.recorded(variables)
-    found = python.interpreter(path) if python.is_python(program) else None
+    found = python.interpreter(os.path.join(directory, path)) if python.is_python(program) else None
     if found is None:
         return path, Environment(program=Path(program).name, variables=kept)
     if touched is not None:

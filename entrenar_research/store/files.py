@@ -191,3 +191,24 @@ def contained(root: Path, relative: str, *, what: str) -> Path:
             hint="copy the file into the study: a stranger does not have what lies outside",
         )
     return place
+
+
+class Containment:
+    """`contained` for many files of one study: each directory is looked at once, each file only if it is a link."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._good: set[str] = set()
+
+    def problem(self, relative: str, *, what: str) -> str | None:
+        """Why `root/relative` is not inside `root`, or None if it is."""
+        directory = os.path.dirname(relative)
+        try:
+            if directory and directory not in self._good:
+                contained(self._root, directory, what=what)
+                self._good.add(directory)
+            if os.path.basename(relative) in ("", ".", "..") or os.path.islink(f"{self._root}/{relative}"):
+                contained(self._root, relative, what=what)
+        except UsageError as error:
+            return error.message
+        return None

@@ -210,7 +210,8 @@ def _refuse_depth(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEPTH:
-            raise InvalidFileError(f"{name}, line {event.start_mark.line + 1}: nested more than {_DEPTH} levels deep")
+            line = event.start_mark.line + 1 if event.start_mark is not None else 1
+            raise InvalidFileError(f"{name}, line {line}: nested more than {_DEPTH} levels deep")
 
 
 def _survey(node: yaml.Node | None, name: str, known: dict[int, int]) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,12 +55,12 @@ def is_python(program: str) -> bool:
     return bool(_PROGRAM.fullmatch(Path(program).name))
 
 
-def resolve(program: str, environment: dict[str, str]) -> str | None:
-    """The program that a command's first word starts: by PATH, for Python also the one we run in."""
+def resolve(program: str, environment: Mapping[str, str], *, directory: Path) -> str | None:
+    """The program that a command's first word starts in `directory`: by PATH, for Python also the one we run in."""
+    if "/" in program:
+        return program if process.which(os.path.join(directory, program)) else None
     found = process.which(program, environment=environment)
-    if found is None and is_python(program) and "/" not in program:
-        return sys.executable
-    return found
+    return sys.executable if found is None and is_python(program) else found
 
 
 def interpreter(path: str) -> Interpreter | None:

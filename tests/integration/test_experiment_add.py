@@ -327,3 +327,11 @@ def test_without_strace_it_says_what_to_do(world: World, ground: Path, tmp_path:
     assert "cannot be observed here: strace is not installed" in done.stderr
     assert "--no-infer" in done.stderr
     assert state(ground) == before
+
+
+def test_nothing_is_left_where_it_cannot_be_written(world: World, ground: Path) -> None:
+    (ground / "dvc.yaml").write_text("stages: [\n")
+    before = state(ground)
+    done = add(world, ground, "--yes", "--", "python", "train.py", "--lr", "1", "--epochs", "1", "--seed", "1", status=2)
+    assert "error: dvc.yaml, line 2, column 1: did not find expected node content" in done.stderr
+    assert state(ground) == before

@@ -96,10 +96,16 @@ def test_interpreters_are_known_by_their_names(program: str, expected: bool) -> 
 def test_a_program_is_found_by_the_path_it_will_have(tmp_path: Path) -> None:
     (tmp_path / "fit").write_text("#!/bin/sh\n")
     (tmp_path / "fit").chmod(0o755)
-    assert python.resolve("fit", {"PATH": str(tmp_path)}) == str(tmp_path / "fit")
-    assert python.resolve("fit", {"PATH": "/nowhere"}) is None
-    assert python.resolve("python", {"PATH": "/nowhere"}) == sys.executable
-    assert python.resolve("/nowhere/python", {"PATH": "/nowhere"}) is None
+    for program, path, expected in (
+        ("fit", str(tmp_path), str(tmp_path / "fit")),
+        ("fit", "/nowhere", None),
+        ("./fit", "/nowhere", "./fit"),
+        ("./python", "/nowhere", None),
+        (str(tmp_path / "fit"), "/nowhere", str(tmp_path / "fit")),
+        ("python", "/nowhere", sys.executable),
+        ("/nowhere/python", "/bin", None),
+    ):
+        assert python.resolve(program, {"PATH": path}, directory=tmp_path) == expected
 
 
 def test_modules_that_cannot_be_found_are_named() -> None:
@@ -109,7 +115,7 @@ def test_modules_that_cannot_be_found_are_named() -> None:
 
 class TestSurroundings:
     def test_a_python_is_recorded_with_its_packages(self) -> None:
-        path, found = surroundings.environment(sys.executable, {"TZ": "UTC", "SECRET": "x", "PATH": "/bin"})
+        path, found = surroundings.environment(sys.executable, {"TZ": "UTC", "SECRET": "x", "PATH": "/bin"}, directory=Path("/"))
         assert path == sys.executable
         assert (found.python, found.packages_scope) == (platform.python_version(), "installed")
         assert found.packages["msgspec"] == importlib.metadata.version("msgspec")
@@ -117,19 +123,19 @@ class TestSurroundings:
         assert "/" not in found.program
 
     def test_only_what_was_touched_or_wanted_is_recorded(self, site: Path) -> None:
-        _, found = surroundings.environment(sys.executable, {}, touched=[(str(site), "numpy")])
+        _, found = surroundings.environment(sys.executable, {}, directory=Path("/"), touched=[(str(site), "numpy")])
         assert (found.packages, found.packages_scope) == ({"numpy": "1.26.4"}, "loaded")
-        _, found = surroundings.environment(sys.executable, {}, wanted={"msgspec": "0", "gone": "1"})
+        _, found = surroundings.environment(sys.executable, {}, directory=Path("/"), wanted={"msgspec": "0", "gone": "1"})
         assert set(found.packages) == {"msgspec"}
 
     def test_another_program_has_no_packages(self) -> None:
-        path, found = surroundings.environment("sh", {"PATH": os.environ["PATH"]})
+        path, found = surroundings.environment("sh", {"PATH": os.environ["PATH"]}, directory=Path("/"))
         assert Path(path).name == "sh"
         assert (found.program, found.python, found.packages, found.packages_scope) == ("sh", None, {}, "none")
 
     def test_a_program_that_is_not_there_is_named(self) -> None:
         with pytest.raises(UsageError, match="command not found: no-such-program") as caught:
-            surroundings.environment("no-such-program", {"PATH": "/bin"})
+            surroundings.environment("no-such-program", {"PATH": "/bin"}, directory=Path("/"))
         assert "PATH was searched" in (caught.value.hint or "")
 
     def test_the_machine_is_described_without_its_name(self) -> None:
