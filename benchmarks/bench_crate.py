@@ -109,7 +109,9 @@ def main(files: int = 10_000, size: int = 20_000) -> None:
         ratio = ours["write"] / theirs["write"]
         print(f"ro-crate-py        write {theirs['write']:.3f} s   (no digests, no check)")
         verdict = "kept" if ratio <= 1 / 3 else "MISSED"
-        print(f"write, ours / ro-crate-py: {ratio:.2f} (limit 0.33: {verdict}); ours / floor: {ours['write'] / floor:.2f}")
+        print(
+            f"write, ours / ro-crate-py: {ratio:.2f} (limit 0.33: {verdict}); ours / floor: {ours['write'] / floor:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -46,10 +46,10 @@ def main() -> None:
             repetitions=5,
         )
         show_absolute("running", cases, {"run, up to date": 0.6, "status": 0.4})
-        for name in ("untraced", "observed", "fully traced"):
-            extra = cases[f"run, {name}"].median - cases["the bare script"].median
-            limit = f"  (limit 1 s: {'kept' if extra <= 1 else 'MISSED'})" if name == "untraced" else ""
-            print(f"  a run {name} costs over the bare script: {extra:.2f} s{limit}")
+        for how in ("untraced", "observed", "fully traced"):
+            extra = cases[f"run, {how}"].median - cases["the bare script"].median
+            limit = f"  (limit 1 s: {'kept' if extra <= 1 else 'MISSED'})" if how == "untraced" else ""
+            print(f"  a run {how} costs over the bare script: {extra:.2f} s{limit}")
 
 
 if __name__ == "__main__":

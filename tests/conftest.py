@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,11 +172,10 @@ def tiny_bundle(_shared: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def as_root() -> Iterator[None]:
+def as_root() -> None:
     """Skips where the test needs root (another account, a small file system, a network namespace)."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    yield
 
 
 @pytest.fixture

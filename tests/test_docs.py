@@ -75,7 +75,7 @@ def test_the_documented_declaration_is_one() -> None:
     declaration = Document(block[1], "docs/experiments.md").convert(Declaration)
     documented = set(re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \|", text, re.MULTILINE))
     keys = {key for pair in documented for key in pair if key}
-    assert keys - {"tolerance"} | {"description"} == {field for field in Declaration.__struct_fields__}
+    assert keys - {"tolerance"} | {"description"} == set(Declaration.__struct_fields__)
     assert declaration.metrics["loss"].tolerance.relative == 0.01
     for goal in ("maximize", "minimize", "none"):
         assert f"`{goal}`" in text

@@ -97,13 +97,9 @@ class Attempt:
         return record
 
     def _begin(self, record: RunRecord) -> RunRecord:
-        record = msgspec.structs.replace(
-            record, git=Git(self.study.root).state(), hardware=surroundings.hardware()
-        )
+        record = msgspec.structs.replace(record, git=Git(self.study.root).state(), hardware=surroundings.hardware())
         self.runs.open(record)
-        self._write_manifest(
-            record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()}
-        )
+        self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
         return record
 
     def _abort(self, area: Staging, status: RunStatus, failure: str) -> None:
@@ -155,9 +151,7 @@ class Attempt:
             for stream in streams:
                 with files.refusals("cannot keep what the command printed"):
                     stream.rename(directory / stream.name)
-            self._write_manifest(
-                record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()}
-            )
+            self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
             record, seen = self._observe(record, area, argv)
             record = self._accept(record, area, {}, seen)
         except _Failed as failed:
@@ -165,9 +159,7 @@ class Attempt:
         conclusion.conclude(self.study, self.experiment, record, area, lock=True)
         return record
 
-    def _observe(
-        self, record: RunRecord, area: Staging, argv: list[str]
-    ) -> tuple[RunRecord, Observed | None]:
+    def _observe(self, record: RunRecord, area: Staging, argv: list[str]) -> tuple[RunRecord, Observed | None]:
         """Reads the trace, keeps it in the run directory, and records what was loaded and touched."""
         try:
             trace = self.means.tracer.read(area.trace_log, command=argv, level=record.trace.level)
@@ -192,11 +184,7 @@ class Attempt:
 
     def _fixed_outputs(self) -> dict[str, tuple[int, int]]:
         sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
-        return {
-            path: conclusion.stamp(self.study.root / path)
-            for path in sources
-            if (self.study.root / path).exists()
-        }
+        return {path: conclusion.stamp(self.study.root / path) for path in sources if (self.study.root / path).exists()}
 
     def _traced(self, record: RunRecord, argv: list[str], area: Staging) -> tuple[TraceSummary, list[str]]:
         level = record.trace.level
@@ -248,15 +236,11 @@ class Attempt:
     def _judge(self, record: RunRecord, observed: Observed) -> RunRecord:
         """Holds what was observed against the declaration: `--fix` extends it, `--strict` refuses."""
         if self.options.fix and observed.undeclared_reads:
-            self.experiment, self.fixed = observation.declare(
-                self.study, self.experiment, observed.undeclared_reads
-            )
+            self.experiment, self.fixed = observation.declare(self.study, self.experiment, observed.undeclared_reads)
             hasher = Hasher(self.study.root, cache=self.study.state / "stat-cache.json")
             self.ingredients = recipes.gather(self.study, self.experiment, hasher)
             hasher.save()
-            self._write_manifest(
-                record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()}
-            )
+            self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
             observed = msgspec.structs.replace(observed, undeclared_reads=())
             record = msgspec.structs.replace(
                 record, observed=observed, code=self.ingredients.code, inputs=self.ingredients.inputs
@@ -298,9 +282,7 @@ def _refuse_failure(record: RunRecord, ended: Ended, directory: os.PathLike[str]
     if ended.interrupted:
         raise _Failed(_CANCELLED.format(record.id), None, "cancelled")
     if ended.exit_status != 0:
-        how = (
-            f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
-        )
+        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
         raise _Failed(
             f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
             _no_space(directory) or f"its output is in runs/{record.id}/",

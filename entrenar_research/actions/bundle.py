@@ -32,9 +32,7 @@ def bundle(
     if not git.exists():
         raise UsageError(f"{study.root} is no Git repository: a bundle is a commit with its data and history")
     if git.head() is None:
-        raise UsageError(
-            "nothing is committed: a bundle is a commit with its data", hint="seal an experiment first"
-        )
+        raise UsageError("nothing is committed: a bundle is a commit with its data", hint="seal an experiment first")
     changed = git.changed()
     if changed:
         shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
@@ -105,6 +103,4 @@ def _data(study: StudyFiles) -> set[str]:
 
 
 def _committed_runs(study: StudyFiles, tracked: set[str]) -> tuple[RunRecord, ...]:
-    return tuple(
-        record for record in RunFiles(study.root).records() if f"runs/{record.id}/run.yaml" in tracked
-    )
+    return tuple(record for record in RunFiles(study.root).records() if f"runs/{record.id}/run.yaml" in tracked)

@@ -35,9 +35,7 @@ def utc(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def collect(
-    study: StudyFiles, experiment: Experiment, area: Staging, before: dict[str, tuple[int, int]]
-) -> None:
+def collect(study: StudyFiles, experiment: Experiment, area: Staging, before: dict[str, tuple[int, int]]) -> None:
     """Moves outputs that the command writes at fixed places into the staging area.
 
     `before` has size and modification time of those that existed when the run began.
@@ -130,9 +128,7 @@ def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area:
     area.close()
 
 
-def _put_in_place(
-    study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool
-) -> None:
+def _put_in_place(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
     place = study.root / experiment.result
     if place.is_dir() and Hasher(study.root).describe(experiment.result)[0].digest == record.result:
         return
@@ -164,9 +160,7 @@ def update_lock(study: StudyFiles, experiment: Experiment, record: RunRecord) ->
     whole, entries = hasher.describe(experiment.result)
     hasher.save()
     prefix = f"{experiment.result}/"
-    dvc_files.store(
-        study.root / experiment.result, {path.removeprefix(prefix): item for path, item in entries.items()}
-    )
+    dvc_files.store(study.root / experiment.result, {path.removeprefix(prefix): item for path, item in entries.items()})
     ran = msgspec.structs.replace(experiment.declaration, command=record.command, seed=record.seed)
     with locks.without_dvc(study.root), files.refusals("cannot bring dvc.lock up to date"):
         dvc_files.write_lock(

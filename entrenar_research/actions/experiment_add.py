@@ -95,6 +95,10 @@ def observed(study: StudyFiles, name: str, words: Sequence[str], means: Means, *
         RunFailedError: if the command fails; the study is put back as it was.
     """
     check_free(study, name)
+    dvc_files = DvcFiles(study.root)
+    # What cannot be read now could not be written after the run.
+    dvc_files.stages()
+    dvc_files.locked()
     conclusion.recover(study)
     reason = means.tracer.unavailable()
     if reason is not None:
@@ -127,8 +131,7 @@ def _observe(
     variables = {**means.environment, **pins.pinned(None)}
     path, environment = surroundings.environment(argv[0], variables, directory=study.root)
     argv[0] = path
-    git = Git(study.root).state()
-    started = means.now()
+    git, started = Git(study.root).state(), means.now()
     job = Job(
         argv=means.tracer.wrap(argv, level="observe", log=area.trace_log),
         directory=study.root,
@@ -143,7 +146,6 @@ def _observe(
     seen = observation.touched(study, trace, area.result)
     kept = {path for path in seen.continued if path in before.files}
     proposal = _propose(study, name, words, seen, kept, area)
-    version = f"{means.tracer.name} {means.tracer.version() or ''}".strip()
     record = RunRecord(
         id=area.run_id,
         experiment=name,
@@ -160,13 +162,13 @@ def _observe(
         environment=environment,
         hardware=surroundings.hardware(),
     )
-    summary = TraceSummary(level="observe", status="recorded", tracer=version)
-    return Observed(
-        area=area,
-        proposal=proposal,
-        record=attempt.concluded(record, ended, summary, means),
-        argv=argv,
-    )
+    record = attempt.concluded(record, ended, _summary(means), means)
+    return Observed(area=area, proposal=proposal, record=record, argv=argv)
+
+
+def _summary(means: Means) -> TraceSummary:
+    version = f"{means.tracer.name} {means.tracer.version() or ''}".strip()
+    return TraceSummary(level="observe", status="recorded", tracer=version)
 
 
 def _refuse_failure(ended: Ended, name: str) -> None:

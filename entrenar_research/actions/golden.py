@@ -47,9 +47,7 @@ def promote(
     if run.status != "completed":
         raise UsageError(f"run {run.id} is {run.status}: only a completed run can be promoted")
     wanting = [
-        f
-        for f in sums.check(RunFiles(study.root).directory(run.id), f"runs/{run.id}", area="")
-        if f.verdict.wanting
+        f for f in sums.check(RunFiles(study.root).directory(run.id), f"runs/{run.id}", area="") if f.verdict.wanting
     ]
     if wanting:
         raise IntegrityError(f"{wanting[0].subject}: {wanting[0].detail}; a damaged run cannot be promoted")
@@ -96,9 +94,7 @@ def load(study: StudyFiles, name: str) -> tuple[GoldenRecord, TraceDocument]:
     path = golden.document(name)
     shown = f"{golden.relative(name)}/{path.name}"
     if not path.is_file():
-        raise UsageError(
-            f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`"
-        )
+        raise UsageError(f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`")
     found = trace_document.decode(path.read_bytes(), shown)
     if (found.trace_id, found.counts) != (record.trace_id, record.calls):
         raise IntegrityError(f"{golden.relative(name)}/golden.yaml is not the record of {shown}")
@@ -139,9 +135,7 @@ def check_again(
         seed=experiment.declaration.seed,
         params=study.params(experiment),
     )
-    with replay.replayed(
-        study, experiment, now, runner=runner, environment=environment, tracer=tracer
-    ) as again:
+    with replay.replayed(study, experiment, now, runner=runner, environment=environment, tracer=tracer) as again:
         if again.trace is None:
             raise IntegrityError("the tracer left no trace")
         names = trace_files.replacements(again.root, again.result, experiment.result, again.program)
@@ -158,6 +152,4 @@ def _held(name: str, against: str, expected: TraceDocument, found: TraceDocument
             hint="promote it again with --replace",
         )
     comparison = trace_comparison.compare(expected.lines, expected.counts, found.lines, found.counts)
-    return Checked(
-        name=name, against=against, comparison=comparison, words=trace_comparison.describe(comparison)
-    )
+    return Checked(name=name, against=against, comparison=comparison, words=trace_comparison.describe(comparison))

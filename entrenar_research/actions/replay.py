@@ -85,9 +85,7 @@ def replayed(
         raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
-        setting = _Setting(
-            directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level
-        )
+        setting = _Setting(directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level)
         copy_study(study, setting.root, _needed(study, experiment))
         yield _execute(setting, experiment, record, suited.program)
     finally:
@@ -137,11 +135,7 @@ def _unpacked(root: Path) -> Iterator[str]:
     """Of an unpacked bundle, the small files: everything but results and runs."""
     for path in root.rglob("*"):
         relative = path.relative_to(root)
-        if (
-            path.is_file()
-            and relative.parts[0] not in ("runs", "golden_traces")
-            and "result" not in relative.parts
-        ):
+        if path.is_file() and relative.parts[0] not in ("runs", "golden_traces") and "result" not in relative.parts:
             yield relative.as_posix()
 
 
@@ -197,9 +191,7 @@ def _collect(experiment: Experiment, root: Path, result: Path) -> None:
             (root / item.source).rename(result / item.path)
 
 
-def judge(
-    study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed
-) -> tuple[Finding, ...]:
+def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
     """The verdict ladder for every recorded output and every metric.
 
     Raises:
@@ -212,9 +204,7 @@ def judge(
     }
     findings = _judge_metrics(experiment, record, again)
     metrics_fine = {f.subject: f.verdict for f in findings}
-    present = {
-        path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()
-    }
+    present = {path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()}
     outputs = []
     for path in sorted({*recorded, *present}):
         outputs.append(_judge_output(study, experiment, again, path, recorded, present, metrics_fine))
@@ -250,13 +240,9 @@ def _judge_output(
 ) -> Finding:
     subject = f"{experiment.result}/{path}"
     if path not in present:
-        return Finding(
-            area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it"
-        )
+        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it")
     if path not in recorded:
-        return Finding(
-            area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it"
-        )
+        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it")
     now = hashing.hash_file(again.result / path, md5=False)
     if f"sha256:{now.sha256}" == recorded[path]:
         return Finding(area=AREA, subject=subject, verdict=Verdict.IDENTICAL, detail=f"{now.size} bytes")

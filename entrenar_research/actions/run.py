@@ -49,6 +49,8 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
 
 def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
     experiment = study.experiment(name)
+    if not options.under_dvc:
+        DvcFiles(study.root).locked()  # what cannot be read now could not be brought up to date after the run
     recovered = conclusion.recover(study)
     changes = _assign(study, experiment, options.assignments)
     hasher = Hasher(study.root, cache=study.state / "stat-cache.json")
@@ -59,9 +61,7 @@ def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ra
     drift = DvcFiles(study.root).drift(experiment) if DvcFiles(study.root).present() else ()
     reasons = _reasons(study, experiment, previous, drafted, hasher, options)
     hasher.save()
-    ran = Ran(
-        record=drafted, previous=previous, reasons=reasons, set=changes, drift=drift, recovered=recovered
-    )
+    ran = Ran(record=drafted, previous=previous, reasons=reasons, set=changes, drift=drift, recovered=recovered)
     if not reasons and previous is not None:
         _refresh_lock(study, experiment, previous, options)
         return msgspec.structs.replace(ran, record=previous)
@@ -72,9 +72,7 @@ def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ra
     return msgspec.structs.replace(ran, record=record, fixed=attempt.fixed)
 
 
-def _assign(
-    study: StudyFiles, experiment: Experiment, assignments: Mapping[str, Any]
-) -> dict[str, tuple[Any, Any]]:
+def _assign(study: StudyFiles, experiment: Experiment, assignments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     if not assignments:
         return {}
     file = experiment.declaration.params

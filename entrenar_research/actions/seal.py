@@ -77,9 +77,7 @@ def _seal_experiment(study: StudyFiles, git: Git, experiment: Experiment, messag
     name = experiment.name
     record = RunFiles(study.root).latest(name)
     if record is None:
-        raise UsageError(
-            f"{name} has no completed run to seal", hint=f"run it with `entrenar-research run {name}`"
-        )
+        raise UsageError(f"{name} has no completed run to seal", hint=f"run it with `entrenar-research run {name}`")
     _refuse_stale(study, experiment, record)
     paths = [*_experiment_paths(study, experiment), f"runs/{record.id}"]
     paths += [f"runs/{run.id}" for run in RunFiles(study.root).records(name) if run.status != "running"]
@@ -145,9 +143,7 @@ def _is_result(path: str) -> bool:
     return len(parts) > 2 and parts[0] == "experiments" and parts[2] == "result"
 
 
-def _seal(
-    study: StudyFiles, git: Git, kind: str, name: str, message: str, paths: list[str], key: Path
-) -> Sealed:
+def _seal(study: StudyFiles, git: Git, kind: str, name: str, message: str, paths: list[str], key: Path) -> Sealed:
     if git.identity() is None:
         raise UsageError(
             "Git does not know who you are; a seal names its author",

@@ -87,7 +87,5 @@ def _memory() -> int | None:
 def _gpus() -> tuple[str, ...]:
     if process.which("nvidia-smi") is None:
         return ()
-    done = process.run(
-        ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], check=False
-    )
+    done = process.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], check=False)
     return tuple(done.text.splitlines()) if done.status == 0 else ()

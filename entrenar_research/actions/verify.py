@@ -129,9 +129,7 @@ def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
     return [*findings, *_replay(study, means)]
 
 
-def _integrity(
-    study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()
-) -> list[Finding]:
+def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()) -> list[Finding]:
     findings = _checked(verify_files.DATA, lambda: verify_files.check_data(study, progress=means.progress))
     findings += _checked(verify_files.EVIDENCE, lambda: verify_files.check_evidence(study))
     findings += _checked(verify_files.DECLARED, lambda: verify_files.check_declarations(study))
@@ -140,9 +138,7 @@ def _integrity(
     findings += _checked(verify_history.HISTORY, lambda: verify_history.check_objects(git))
     findings += _checked(verify_history.HISTORY, lambda: verify_history.check_tree(study, git, beside=beside))
     latest = verify_files.latest_runs(study)
-    findings += _checked(
-        verify_seals.AREA, lambda: verify_seals.check_tags(study, git, latest, trusted=means.trusted)
-    )
+    findings += _checked(verify_seals.AREA, lambda: verify_seals.check_tags(study, git, latest, trusted=means.trusted))
     return findings
 
 
@@ -165,11 +161,7 @@ def _replay(study: StudyFiles, means: Means) -> list[Finding]:
     if not latest:
         return []
     if not means.replay or not means.consent():
-        detail = (
-            "not replayed: it was not asked for (--no-replay)"
-            if not means.replay
-            else "not replayed: no consent"
-        )
+        detail = "not replayed: it was not asked for (--no-replay)" if not means.replay else "not replayed: no consent"
         return [Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
     findings: list[Finding] = []
     for index, (name, record) in enumerate(latest.items()):
@@ -179,8 +171,6 @@ def _replay(study: StudyFiles, means: Means) -> list[Finding]:
         except ResearchError as error:
             findings.append(_broken(replay.AREA, name, error.message))
             continue
-        findings += replay.verify_replay(
-            study, experiment, record, runner=means.runner, environment=means.environment
-        )
+        findings += replay.verify_replay(study, experiment, record, runner=means.runner, environment=means.environment)
     means.progress(len(latest), len(latest))
     return findings

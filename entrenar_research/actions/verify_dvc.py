@@ -20,9 +20,7 @@ _SCHEMA = "2.0"
 _ODD = re.compile("[\x00-\x09\x0b-\x1f\x7f\x85\u2028\u2029\ufeff]")
 """What YAML reads as a blank or the end of a line, and neither DVC nor this tool writes."""
 _FACTS = frozenset({"path", "hash", "md5", "size", "nfiles", "isexec"})
-_OPTIONS = frozenset(
-    {"cache", "cloud", "desc", "labels", "meta", "persist", "push", "remote", "type", "pointer"}
-)
+_OPTIONS = frozenset({"cache", "cloud", "desc", "labels", "meta", "persist", "push", "remote", "type", "pointer"})
 """What DVC lets people add to an entry; it says nothing of the bytes."""
 
 
@@ -82,9 +80,7 @@ def _known(latest: Mapping[str, RunRecord]) -> dict[str, FileDigest]:
             count = sum(item.files or 1 for item in record.outputs)
             size = sum(item.size for item in record.outputs)
             path = f"experiments/{name}/result"
-            known[path] = FileDigest(
-                path=path, digest=record.result, md5=record.result_md5, size=size, files=count
-            )
+            known[path] = FileDigest(path=path, digest=record.result, md5=record.result_md5, size=size, files=count)
     return known
 
 

@@ -61,9 +61,7 @@ def check_data(study: StudyFiles, *, progress: Progress) -> tuple[Finding, ...]:
             findings.append(Finding(area=DATA, subject=name, verdict=Verdict.IDENTICAL, detail=detail))
     for name in study.experiment_names():
         if name not in latest:
-            findings.append(
-                Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run")
-            )
+            findings.append(Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run"))
     findings += verify_dvc.check_dvc(study, latest)
     return tuple(findings)
 
@@ -91,9 +89,7 @@ def _expectations(
                 manifest = runs.manifest(record.id, name)
             except ResearchError as error:
                 subject = f"runs/{record.id}/{name}"
-                findings.append(
-                    Finding(area=EVIDENCE, subject=subject, verdict=Verdict.BROKEN, detail=error.message)
-                )
+                findings.append(Finding(area=EVIDENCE, subject=subject, verdict=Verdict.BROKEN, detail=error.message))
                 continue
             for path, digest in manifest.items():
                 claim = Expected(digest=digest, role=role, run=record.id)
@@ -138,9 +134,7 @@ def _unlisted(
                 findings.append(Finding(area=DATA, subject=place, verdict=Verdict.BROKEN, detail=error.message))
                 continue
             detail = f"not listed by run {record.id}"
-            findings += [
-                Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail) for path in found
-            ]
+            findings += [Finding(area=DATA, subject=path, verdict=Verdict.BROKEN, detail=detail) for path in found]
     return findings
 
 
@@ -158,9 +152,7 @@ def check_evidence(study: StudyFiles) -> tuple[Finding, ...]:
             continue
         for name in sorted(os.listdir(base)):
             if (base / name).is_dir():
-                findings += sums.check(
-                    base / name, f"{top}/{name}", area=EVIDENCE, closed=name not in open_still
-                )
+                findings += sums.check(base / name, f"{top}/{name}", area=EVIDENCE, closed=name not in open_still)
     return (*findings, *verify_records.check_records(study, records, latest_runs(study)))
 
 
@@ -173,14 +165,10 @@ def check_declarations(study: StudyFiles) -> tuple[Finding, ...]:
             drift = dvc_files.drift(study.experiment(name)) if dvc_files.present() else ()
         except ResearchError as error:
             subject = f"experiments/{name}/experiment.yaml"
-            findings.append(
-                Finding(area=DECLARED, subject=subject, verdict=Verdict.BROKEN, detail=error.message)
-            )
+            findings.append(Finding(area=DECLARED, subject=subject, verdict=Verdict.BROKEN, detail=error.message))
             continue
         for words in drift:
-            findings.append(
-                Finding(area=DECLARED, subject="dvc.yaml", verdict=Verdict.DIFFERENT, detail=words)
-            )
+            findings.append(Finding(area=DECLARED, subject="dvc.yaml", verdict=Verdict.DIFFERENT, detail=words))
     return tuple(findings)
 
 

@@ -70,8 +70,7 @@ def _check_references(git: Git, known: Mapping[str, str]) -> list[Finding]:
         return []
     written = git_files.references(directory)
     findings = [
-        Finding(area=AREA, subject=subject, verdict=Verdict.BROKEN, detail=detail)
-        for subject, detail in written.odd
+        Finding(area=AREA, subject=subject, verdict=Verdict.BROKEN, detail=detail) for subject, detail in written.odd
     ]
     for name in sorted(written.tags - set(known)):
         findings.append(_tag(name, Verdict.BROKEN, "its reference leads nowhere"))
@@ -179,9 +178,7 @@ def _check_experiments(
     return findings
 
 
-def _check_golden(
-    study: StudyFiles, git: Git, ours: Mapping[str, Tag], missing: Verdict
-) -> list[Finding]:
+def _check_golden(study: StudyFiles, git: Git, ours: Mapping[str, Tag], missing: Verdict) -> list[Finding]:
     """Every golden trace against its newest seal; one that was promoted anew since is not sealed."""
     golden = GoldenFiles(study.root)
     findings = []

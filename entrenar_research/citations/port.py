@@ -1,9 +1,9 @@
-"""What a citation format is. To add one, write `citations/<name>.py` that ends in `FORMAT: CitationFormat = ...`.
+r"""What a citation format is. To add one, write `citations/<name>.py` that ends in `FORMAT: CitationFormat = ...`.
 
 class Plain:
     name = "plain"
     file_name = "CITATION.txt"
-    def render(self, study): return f"{study.authors[0].name}: {study.title}\\n"
+    def render(self, study): return f"{study.authors[0].name}: {study.title}\n"
 
 FORMAT: CitationFormat = Plain()
 """

@@ -27,7 +27,7 @@ STAGES = "dvc.yaml"
 LOCK = "dvc.lock"
 _PERSONAL = frozenset({"always_changed", "desc", "frozen", "meta"})
 """What a person may add to a stage: it changes nothing about what is run."""
-_GLOB = re.compile(r"[\[\]!*#?]")
+_GLOB = re.compile(r"[\[\]!*#?\\]")
 """What `.gitignore` would take for a pattern, as DVC escapes it."""
 
 

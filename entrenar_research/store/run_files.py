@@ -47,9 +47,7 @@ class RunFiles:
         """
         path = self.directory(run_id) / RECORD
         if not path.is_file():
-            raise suggest.unknown(
-                "run", run_id, self.ids(), remedy="make one with `entrenar-research run NAME`"
-            )
+            raise suggest.unknown("run", run_id, self.ids(), remedy="make one with `entrenar-research run NAME`")
         shown = f"runs/{run_id}/{RECORD}"
         return Document(files.read_text(path, shown=shown), shown).convert(RunRecord)
 
@@ -108,9 +106,7 @@ class RunFiles:
         first = self.resolve(one)
         if other is not None:
             return first, self.resolve(other)
-        earlier = [
-            run for run in self.records(first.experiment) if run.status == "completed" and run.id < first.id
-        ]
+        earlier = [run for run in self.records(first.experiment) if run.status == "completed" and run.id < first.id]
         if not earlier:
             raise UsageError(
                 f"{first.id} is the first completed run of {first.experiment}: there is none to compare with"

@@ -69,9 +69,7 @@ def check(directory: Path, shown: str, *, area: str, closed: bool = False) -> li
     return findings
 
 
-def _problem(
-    directory: Path, path: str, digest: str, present: set[str], listing: str
-) -> tuple[Verdict, str] | None:
+def _problem(directory: Path, path: str, digest: str, present: set[str], listing: str) -> tuple[Verdict, str] | None:
     if path not in present:
         return Verdict.BROKEN, f"missing; it is listed in {listing}"
     try:

@@ -87,9 +87,7 @@ def failure(argv: Sequence[str], completed: Completed) -> str:
     """What failed and what it said, in one message."""
     said = (completed.stderr or completed.stdout).decode("utf-8", "replace").strip()
     last = said.splitlines()[-6:]
-    return f"`{' '.join(argv[:4])}` ended with status {completed.status}: " + (
-        "\n  ".join(last) or "no message"
-    )
+    return f"`{' '.join(argv[:4])}` ended with status {completed.status}: " + ("\n  ".join(last) or "no message")
 
 
 def attended(argv: Sequence[str], *, cwd: Path | None = None) -> int:

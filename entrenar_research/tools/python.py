@@ -15,9 +15,7 @@ from entrenar_research.errors import ToolError
 from entrenar_research.tools import process
 
 _ASK = "import json,platform,sys;print(json.dumps([platform.python_version(),[p for p in sys.path if p]]))"
-_ASK_FOR = (
-    "import json,sys,importlib.util as u;print(json.dumps([m for m in sys.argv[1:] if u.find_spec(m) is None]))"
-)
+_ASK_FOR = "import json,sys,importlib.util as u;print(json.dumps([m for m in sys.argv[1:] if u.find_spec(m) is None]))"
 _PYTHON_TAG = re.compile(r"-py\d+(\.\d+)?$")
 _PROGRAM = re.compile(r"python(\d+(\.\d+)?)?")
 

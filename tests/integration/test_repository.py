@@ -1,4 +1,4 @@
-"""This repository is itself a study: a clone of it, with the data it carries, verifies."""
+"""The repository is itself a study: a clone of it, with the data it carries, verifies."""
 
 from __future__ import annotations
 

@@ -124,7 +124,8 @@ class TestData:
         assert data.owner("data/ab", ["data/a"]) is None
 
     @pytest.mark.parametrize(
-        ("path", "new"), [("new.csv", True), ("in.csv", False), ("images", False), ("d/x", False), ("experiments/a", False)]
+        ("path", "new"),
+        [("new.csv", True), ("in.csv", False), ("images", False), ("d/x", False), ("experiments/a", False)],
     )
     def test_data_is_new_that_neither_git_nor_dvc_knows(self, path: str, new: bool) -> None:
         assert data.is_new(path, ["in.csv", "images/1.png"], ["d"]) is new

@@ -48,6 +48,7 @@ def archive(members: list[tuple[str, bytes]], *, packed: bool, year: int = 1980)
     return out.getvalue()
 
 
+PAIR = [("x", b"1"), ("y", b"2" * 99)]
 WEIGHTS = {"w": ("F32", [2], b"12345678"), "b": ("U8", [3], b"abc")}
 SAME = [
     ("a.json", b'{"a": 1, "b": [1.0, 2e2]}', b'{"b":[1.00,200.0],\n\t"a":1}'),
@@ -56,7 +57,7 @@ SAME = [
     ("A.JSON", b"[1]", b"[1]\n"),
     ("a.csv", b"a,b\n1,2\n", b'"a",b\r\n1,"2"'),
     ("a.safetensors", tensors(WEIGHTS), tensors(WEIGHTS, order=["b", "w"], indent=1)),
-    ("a.zip", archive([("x", b"1"), ("y", b"2" * 99)], packed=False), archive([("y", b"2" * 99), ("x", b"1")], packed=True, year=2020)),
+    ("a.zip", archive(PAIR, packed=False), archive(PAIR[::-1], packed=True, year=2020)),
     ("a.npz", archive([("x.npy", b"1" * 99)], packed=False), archive([("x.npy", b"1" * 99)], packed=True)),
 ]  # fmt: skip
 DIFFERENT = [
@@ -147,9 +148,12 @@ def test_json_of_other_values_is_different(one: Any, other: Any) -> None:
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n")), min_size=2)))
 def test_tables_in_any_quoting_are_equal(rows: list[list[str]]) -> None:
     texts = []
-    for quoting, end in ((csv.QUOTE_ALL, "\n"), (csv.QUOTE_MINIMAL, "\r\n")):
+    for delimiter in ("\n", "\r\n"):
         out = io.StringIO(newline="")
-        csv.writer(out, quoting=quoting, lineterminator=end).writerows(rows)
+        if delimiter == "\n":
+            csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator=delimiter).writerows(rows)
+        else:
+            csv.writer(out, lineterminator=delimiter).writerows(rows)
         texts.append(out.getvalue().encode())
     assert content_digest("a.csv", texts[0]) == content_digest("a.csv", texts[1]) is not None
 

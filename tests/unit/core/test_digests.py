@@ -36,7 +36,9 @@ def test_canonical_json_has_no_blanks_and_no_infinity() -> None:
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), st.binary()))
+@given(
+    st.dictionaries(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), st.binary())
+)
 def test_a_manifest_is_read_back(files: dict[str, bytes]) -> None:
     entries = {path: digests.sha256(data) for path, data in files.items()}
     text = digests.manifest(entries.items())

@@ -10,7 +10,14 @@ from entrenar_research.errors import InvalidFileError
 from entrenar_research.models.experiment import Tolerance
 from entrenar_research.models.verdict import Verdict
 
-DOCUMENT: dict[str, Any] = {"loss": 0.5, "deep": {"acc": 1, "a.b": 2}, "x.y": 3, "text": "t", "flag": True, "big": 10**400}
+DOCUMENT: dict[str, Any] = {
+    "loss": 0.5,
+    "deep": {"acc": 1, "a.b": 2},
+    "x.y": 3,
+    "text": "t",
+    "flag": True,
+    "big": 10**400,
+}
 
 
 @pytest.mark.parametrize(("key", "value"), [("loss", 0.5), ("deep.acc", 1.0), ("x.y", 3.0)])

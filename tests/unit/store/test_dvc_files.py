@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,7 @@ DRIFT: list[tuple[Any, tuple[str, ...]]] = [
         {"params": [{"experiments/line/experiment.yaml": ["command", "seed"]}, {"p.yaml": None}]},
         (
             "dvc.yaml lists the parameter file p.yaml, experiments/line/experiment.yaml does not",
-            "experiments/line/experiment.yaml declares the parameter file experiments/line/params.yaml, "
-            "dvc.yaml does not list it",
+            f"{LINE.file} declares the parameter file experiments/line/params.yaml, dvc.yaml does not list it",
         ),
     ),
     (
@@ -201,11 +201,12 @@ def test_a_malformed_file_is_named_and_not_touched(study: Path, name: str, text:
     (study / name).write_text(text)
     files = DvcFiles(study)
     whole = FileDigest(path=LINE.result, digest="sha256:0", md5="0.dir", size=0, files=0)
+    write: Callable[[], None] = {
+        "dvc.yaml": lambda: files.write_stage(LINE),
+        "dvc.lock": lambda: files.write_lock(LINE, dependencies=(), result=whole, params={}),
+    }[name]
     with pytest.raises(InvalidFileError, match=rf"^{name}") as caught:
-        if name == "dvc.yaml":
-            files.write_stage(LINE)
-        else:
-            files.write_lock(LINE, dependencies=(), result=whole, params={})
+        write()
     assert words in caught.value.message
     assert (study / name).read_text() == text
 

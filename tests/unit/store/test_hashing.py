@@ -86,7 +86,7 @@ def test_a_directory_has_one_digest_whatever_the_order_of_its_making(tmp_path: P
 
 
 def test_a_directory_is_listed_in_the_order_of_dvc(tmp_path: Path) -> None:
-    plant(tmp_path / "d", {path: b"" for path in ("a/b", "a-b", "a.b", "B", "é")})
+    plant(tmp_path / "d", dict.fromkeys(("a/b", "a-b", "a.b", "B", "é"), b""))
     whole, every = Hasher(tmp_path).describe("d")
     listing = digests.dvc_directory((path[2:], item.md5) for path, item in every.items())
     assert [item["relpath"] for item in json.loads(listing)] == ["B", "a-b", "a.b", "a/b", "é"]
@@ -221,7 +221,7 @@ class TestWhatIsNoFile:
             Hasher(tmp_path).describe(path)
 
     def test_version_control_and_caches_are_passed_over(self, tmp_path: Path) -> None:
-        plant_all = {f"d/{name}/x": b"" for name in SKIPPED}
+        plant_all = [f"d/{name}/x" for name in SKIPPED]
         for path in plant_all:
             (tmp_path / path).parent.mkdir(parents=True)
             (tmp_path / path).touch()

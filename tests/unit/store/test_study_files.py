@@ -74,8 +74,8 @@ def test_paths_are_read_as_dvc_writes_them(study: StudyFiles) -> None:
         ("outputs: [{path: ../x, from: x}]", "line 2: '../x': expected a path inside the study"),
         ("metrics: {loss: {file: ../../m.json}}", "line 2: '../../m.json': expected a path inside the study"),
         ("plots: [{file: /x.csv}]", "line 2: '/x.csv': expected a path inside the study"),
-        ("inputs: [experiments/e/result/m]", "line 2: 'experiments/e/result/m': an experiment cannot read its own result"),
-        ("code: [./experiments/e/result]", "line 2: './experiments/e/result': an experiment cannot read its own result"),
+        ("inputs: [experiments/e/result/m]", "line 2: 'experiments/e/result/m': an experiment cannot read its own"),
+        ("code: [./experiments/e/result]", "line 2: './experiments/e/result': an experiment cannot read its own"),
         (
             "outputs: [a, b]\nmetrics:\n  loss: {file: c.json}",
             "line 4: the metric `loss` is read from 'c.json', which is not among the outputs (a, b)",
@@ -93,7 +93,8 @@ def test_what_a_declaration_may_not_name_is_said_with_its_line(study: StudyFiles
 
 
 def test_a_metric_in_an_output_directory_is_among_the_outputs(study: StudyFiles) -> None:
-    assert declare(study, "command: x\noutputs: [a]\nmetrics: {loss: {file: a/m.json}}\n")
+    found = declare(study, "command: x\noutputs: [a]\nmetrics: {loss: {file: a/m.json}}\n")
+    assert found.declaration.metrics["loss"].file == "a/m.json"
 
 
 def test_the_study_is_found_from_below_and_not_from_outside(

