@@ -45,10 +45,12 @@ layers: setup ## Check who imports whom
 
 docs: setup ## Check that what the documents point at is there
 	@$(python) scripts/check_docs.py
+	@$(python) scripts/help_blocks.py
 
 fix: setup ## Mend formatting and what ruff can mend by itself
 	@$(bin)/ruff check --fix $(code)
 	@$(bin)/ruff format $(code)
+	@$(python) scripts/help_blocks.py --write
 
 bench: setup ## Measure, against peers where they are installed
 	@$(python) benchmarks/run.py $(ARGS)

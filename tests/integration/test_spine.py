@@ -37,9 +37,7 @@ def test_golden_trace_is_the_same_again(world: World, tiny: Path) -> None:
 
 def test_golden_check_shows_the_first_divergence(world: World, tiny: Path) -> None:
     code = tiny / "experiments/line/train.py"
-    code.write_text(
-        code.read_text().replace("print(f", 'open(os.path.join(out, "extra"), "w").close()\nprint(f')
-    )
+    code.write_text(code.read_text().replace("print(f", 'open(os.path.join(out, "extra"), "w").close()\nprint(f'))
     done = world.tool("golden", "check", "line", cwd=tiny, status=1)
     assert "differs from a fresh run" in done.stdout
     assert "extra" in done.stdout
@@ -62,9 +60,7 @@ def test_code_of_a_bundle_is_not_run_without_consent(world: World, tiny_bundle: 
     assert [(item["verdict"], item["detail"]) for item in replay] == [("unknown", "not replayed: no consent")]
 
 
-def test_bundle_is_the_same_twice_and_from_a_clone(
-    world: World, tiny: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_bundle_is_the_same_twice_and_from_a_clone(world: World, tiny: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.crate.zip"
     world.tool("bundle", "-o", again, cwd=tiny)
     assert again.read_bytes() == tiny_bundle.read_bytes()
