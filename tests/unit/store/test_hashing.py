@@ -17,9 +17,10 @@ from entrenar_research.store import hashing
 from entrenar_research.store.hashing import FileHash, Hasher
 
 LONG_AGO = 1_000_000_000
+# To sha256sum a file called - is its standard input.
 NAMES = st.text(
     alphabet=st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12
-).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+).filter(lambda name: name not in (".", "..", "-") and len(name.encode()) < 200)
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 TREES = st.dictionaries(PATHS, st.binary(max_size=40), min_size=1, max_size=8)
 
