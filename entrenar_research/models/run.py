@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
-
 from entrenar_research.models.experiment import TraceLevel
+from entrenar_research.models.recorded import Recorded
+from entrenar_research.models.tracking import (
+    Artifact,
+    Deviation,
+    Eta,
+    Failure,
+    Holder,
+    Lineage,
+    Series,
+    Telemetry,
+    Trial,
+)
 
-RunStatus = Literal["running", "completed", "failed", "cancelled", "lost"]
+RunStatus = Literal["pending", "running", "completed", "failed", "cancelled", "lost"]
 TraceStatus = Literal["none", "recorded", "unavailable"]
 
 
-class _Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A part of a record that the tool writes: fields of later versions are read over."""
-
-
-class FileDigest(_Recorded, frozen=True, kw_only=True):
+class FileDigest(Recorded, frozen=True, kw_only=True):
     """A file or directory and its digests.
 
     `path` is relative to the study. `digest` is `sha256:<hex>`: of a file its bytes, of a directory its
@@ -30,7 +36,7 @@ class FileDigest(_Recorded, frozen=True, kw_only=True):
     files: int | None = None
 
 
-class GitState(_Recorded, frozen=True, kw_only=True):
+class GitState(Recorded, frozen=True, kw_only=True):
     """The commit a run started from; `diff` is the digest of the uncommitted difference when dirty."""
 
     commit: str | None = None
@@ -38,7 +44,7 @@ class GitState(_Recorded, frozen=True, kw_only=True):
     diff: str | None = None
 
 
-class Environment(_Recorded, frozen=True, kw_only=True):
+class Environment(Recorded, frozen=True, kw_only=True):
     """What the command ran in. `packages` are those it loaded (traced) or those installed (untraced)."""
 
     program: str
@@ -48,7 +54,7 @@ class Environment(_Recorded, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
 
 
-class Hardware(_Recorded, frozen=True, kw_only=True):
+class Hardware(Recorded, frozen=True, kw_only=True):
     """The machine: `memory` in bytes."""
 
     architecture: str
@@ -59,7 +65,7 @@ class Hardware(_Recorded, frozen=True, kw_only=True):
     gpus: tuple[str, ...] = ()
 
 
-class Usage(_Recorded, frozen=True, kw_only=True):
+class Usage(Recorded, frozen=True, kw_only=True):
     """Measured by the kernel for the command and its children: seconds and bytes."""
 
     user_seconds: float
@@ -67,7 +73,7 @@ class Usage(_Recorded, frozen=True, kw_only=True):
     peak_memory: int
 
 
-class TraceSummary(_Recorded, frozen=True, kw_only=True):
+class TraceSummary(Recorded, frozen=True, kw_only=True):
     """What is known of the run's trace. `reason` says why it is unavailable."""
 
     level: TraceLevel = "none"
@@ -78,7 +84,7 @@ class TraceSummary(_Recorded, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Observed(_Recorded, frozen=True, kw_only=True):
+class Observed(Recorded, frozen=True, kw_only=True):
     """Declared against observed: study paths read or written without being declared, network calls made."""
 
     undeclared_reads: tuple[str, ...] = ()
@@ -87,12 +93,14 @@ class Observed(_Recorded, frozen=True, kw_only=True):
     network: tuple[str, ...] = ()
 
 
-class RunRecord(_Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
+class RunRecord(Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
     """Everything that is recorded about one execution, apart from its captured streams and its trace.
 
     Times are ISO 8601 in UTC, `duration` is in seconds. `recipe` names what went in (code, parameters,
     input digests, environment), `result` what came out; both are `sha256:<hex>`. `result_md5` is DVC's name
-    of the result directory.
+    of the result directory. `metrics` are the declared ones, read from the outputs; `series` are those logged
+    while it ran. `trace_id` is the W3C trace id of its spans, `recovered` the time a crashed run was sealed,
+    `imported` what it was imported from.
     """
 
     id: str
@@ -124,3 +132,17 @@ class RunRecord(_Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1)
     usage: Usage | None = None
     trace: TraceSummary = TraceSummary()
     observed: Observed | None = None
+    trace_id: str | None = None
+    tags: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    series: dict[str, Series] = {}
+    telemetry: Telemetry | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    lineage: Lineage | None = None
+    failure_context: Failure | None = None
+    plan: dict[str, Deviation] = {}
+    eta: tuple[Eta, ...] = ()
+    trial: Trial | None = None
+    holder: Holder | None = None
+    recovered: str | None = None
+    imported: str | None = None

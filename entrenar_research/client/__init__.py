@@ -1,0 +1,1 @@
+"""What a training script imports: the run handle and its log. Standard library only."""
