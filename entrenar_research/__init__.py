@@ -10,10 +10,11 @@
 Importing this module costs next to nothing: every name is imported when it is first used.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from entrenar_research.actions.sweep_loop import Sweep
+    from entrenar_research.client.memory import MemoryStorage
+    from entrenar_research.client.run import current_run, start_run
     from entrenar_research.errors import ResearchError
     from entrenar_research.models.experiment import Declaration, Experiment
     from entrenar_research.models.golden import GoldenRecord
@@ -29,13 +30,17 @@ __all__ = [
     "Experiment",
     "Finding",
     "GoldenRecord",
+    "MemoryStorage",
     "Person",
     "Report",
     "ResearchError",
     "RunRecord",
     "Study",
+    "Sweep",
     "Verdict",
     "Workspace",
+    "current_run",
+    "start_run",
     "verify",
 ]
 
@@ -45,13 +50,17 @@ _HOMES = {
     "Experiment": "models.experiment",
     "Finding": "models.verdict",
     "GoldenRecord": "models.golden",
+    "MemoryStorage": "client.memory",
     "Person": "models.study",
     "Report": "models.verdict",
     "ResearchError": "errors",
     "RunRecord": "models.run",
     "Study": "models.study",
+    "Sweep": "actions.sweep_loop",
     "Verdict": "models.verdict",
     "Workspace": "workspace",
+    "current_run": "client.run",
+    "start_run": "client.run",
     "verify": "workspace",
 }
 
@@ -62,9 +71,8 @@ def __getattr__(name: str) -> object:
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    import importlib  # not at the top: a training script that only imports us does not pay for it
-
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    found: object = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)  # importlib takes 1 ms to import
+    return found
 
 
 def __dir__() -> list[str]:

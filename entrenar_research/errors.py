@@ -6,7 +6,9 @@ catches `ResearchError` alone, prints `message` and `hint`, and leaves with `exi
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final  # not at run time: a training script that imports us should not pay for it
 
 EXIT_DONE: Final = 0
 EXIT_WANTING: Final = 1

@@ -20,6 +20,7 @@ from entrenar_research.actions.run import Ran
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.citations.port import CitationFormat
 from entrenar_research.errors import NotAStudyError, UsageError
+from entrenar_research.importers.port import Importer
 from entrenar_research.models.verdict import Finding, Report
 from entrenar_research.runners.port import Runner
 from entrenar_research.signers.port import Signer
@@ -135,6 +136,16 @@ def bundle_format(name: str) -> BundleFormat:
         UsageError: if there is no such format.
     """
     member: BundleFormat = registry.load("bundles", name, "FORMAT")
+    return member
+
+
+def importer(name: str) -> Importer:
+    """An importer by name.
+
+    Raises:
+        UsageError: if there is no such importer.
+    """
+    member: Importer = registry.load("importers", name, "IMPORTER")
     return member
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import conclusion, observation, recipes, surroundings, trace_files
-from entrenar_research.core import digests, pins, recipe
+from entrenar_research.actions import conclusion, diagnosis, observation, recipes, sealing, surroundings, trace_files
+from entrenar_research.client import liveness
+from entrenar_research.core import digests, handover, pins, plans, recipe
 from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError, StorageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Observed, RunRecord, RunStatus, TraceSummary
+from entrenar_research.models.tracking import Failure, Holder
 from entrenar_research.runners.port import Ended, Job, Runner
 from entrenar_research.store import files, run_files
 from entrenar_research.store.hashing import Hasher
@@ -27,7 +30,6 @@ from entrenar_research.tools import python
 from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
-RESULT_VARIABLE = "ENTRENAR_RESULT"
 _HARDLY_ANY = 64 << 10
 _CANCELLED = "run {} was interrupted; it is recorded as cancelled, the last good result is untouched"
 
@@ -80,36 +82,43 @@ class Attempt:
             with files.refusals(f"run {record.id} could not be carried out"):
                 record = self._execute(self._begin(record), argv, area)
         except KeyboardInterrupt:
-            self._abort(area, "cancelled", "interrupted")
+            self._abort(area, "cancelled", "interrupted", diagnosis.cancelled())
             raise InterruptedRunError(_CANCELLED.format(record.id)) from None
         except _Failed as failed:
-            self._abort(area, failed.status, failed.message)
+            self._abort(area, failed.status, failed.message, failed.context)
             if failed.status == "cancelled":
                 raise InterruptedRunError(failed.message) from failed.__cause__
             raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
         except ResearchError as error:
-            self._abort(area, "failed", error.message)
+            self._abort(area, "failed", error.message, diagnosis.of_error(self.study.root, error))
             raise
         except BaseException:
             area.release()
             raise
-        conclusion.conclude(self.study, self.experiment, record, area, lock=not self.options.under_dvc)
-        return record
+        return conclusion.conclude(self.study, self.experiment, record, area, lock=not self.options.under_dvc)
 
     def _begin(self, record: RunRecord) -> RunRecord:
-        record = msgspec.structs.replace(record, git=Git(self.study.root).state(), hardware=surroundings.hardware())
+        record = msgspec.structs.replace(
+            record,
+            git=Git(self.study.root).state(),
+            hardware=surroundings.hardware(),
+            trace_id=secrets.token_hex(16),
+            holder=Holder(machine=liveness.machine(), process=os.getpid()),
+        )
         self.runs.open(record)
         self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
         return record
 
-    def _abort(self, area: Staging, status: RunStatus, failure: str) -> None:
+    def _abort(self, area: Staging, status: RunStatus, failure: str, context: Failure) -> None:
         """Records how the run ended, as far as is known; where that cannot be written, the next command does it."""
         ended = self._record.ended or conclusion.utc(self.means.now())
-        record = msgspec.structs.replace(self._record, status=status, failure=failure, ended=ended)
+        record = msgspec.structs.replace(
+            self._record, status=status, failure=failure, failure_context=context, ended=ended
+        )
         files.remove_tree(area.result)  # first, for it may be what fills the disk
         try:
             if self.runs.directory(record.id).is_dir():
-                self.runs.close(record)
+                sealing.seal_run(self.study, record)
         except StorageError:
             area.release()
             return
@@ -119,26 +128,36 @@ class Attempt:
         directory = self.runs.directory(record.id)
         before = self._fixed_outputs()
         trace, wrapped = self._traced(record, argv, area)
-        job = Job(
-            argv=wrapped,
+        with diagnosis.Kernel() as kernel:
+            ended = self.means.runner.execute(self.job(record, wrapped, area))
+            kernel_says = kernel.evidence(ended)
+        record = concluded(record, ended, trace, self.means)
+        planned = plans.deviations(self.experiment.declaration.plan, record.usage, record.duration)
+        record = self._record = msgspec.structs.replace(record, plan=planned)
+        seen = None
+        if trace.status == "recorded":
+            record, seen = self._observe(record, area, argv)
+            self._record = record
+        if ended.interrupted or ended.halted or ended.exit_status != 0:
+            why = diagnosis.of_command(self.study.root, directory, record.argv, ended, kernel_says)
+            raise _failed(record, ended, directory, why)
+        return self._accept(record, area, before, seen)
+
+    def job(self, record: RunRecord, argv: list[str], area: Staging) -> Job:
+        """What the runner is to do: the command with its environment, its streams into the run's directory."""
+        directory = self.runs.directory(record.id)
+        return Job(
+            argv=argv,
             directory=self.study.root,
             environment={
                 **self.means.environment,
                 **pins.pinned(self.experiment.declaration.plan.cpus),
-                RESULT_VARIABLE: str(area.result.relative_to(self.study.root)),
+                **told(self.study, area, directory, record.trace_id or ""),
             },
             stdout=directory / "stdout.txt",
             stderr=directory / "stderr.txt",
             echo=self.options.echo,
         )
-        ended = self.means.runner.execute(job)
-        record = self._record = concluded(record, ended, trace, self.means)
-        seen = None
-        if trace.status == "recorded":
-            record, seen = self._observe(record, area, argv)
-            self._record = record
-        _refuse_failure(record, ended, directory)
-        return self._accept(record, area, before, seen)
 
     def adopt(self, record: RunRecord, area: Staging, argv: list[str], streams: Sequence[Path]) -> RunRecord:
         """Makes a run of an execution that went well before there was a declaration (`experiment add`).
@@ -151,13 +170,15 @@ class Attempt:
             for stream in streams:
                 with files.refusals("cannot keep what the command printed"):
                     stream.rename(directory / stream.name)
+            with files.refusals("cannot keep what the command logged"):
+                for kept in sorted(provisional(area).iterdir()):
+                    kept.rename(directory / kept.name)
             self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
             record, seen = self._observe(record, area, argv)
             record = self._accept(record, area, {}, seen)
         except _Failed as failed:
             raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
-        conclusion.conclude(self.study, self.experiment, record, area, lock=True)
-        return record
+        return conclusion.conclude(self.study, self.experiment, record, area, lock=True)
 
     def _observe(self, record: RunRecord, area: Staging, argv: list[str]) -> tuple[RunRecord, Observed | None]:
         """Reads the trace, keeps it in the run directory, and records what was loaded and touched."""
@@ -167,7 +188,9 @@ class Attempt:
             summary = msgspec.structs.replace(record.trace, status="unavailable", reason=error.message)
             return msgspec.structs.replace(record, trace=summary), None
         program = python.resolve(record.argv[0], self.means.environment, directory=self.study.root) or record.argv[0]
-        names = trace_files.replacements(self.study.root, area.result, self.experiment.result, program)
+        logs = (self.runs.directory(record.id), provisional(area))
+        places = {area.result: self.experiment.result, **dict.fromkeys(logs, trace_files.RUN)}
+        names = trace_files.replacements(self.study.root, places, program)
         staged = area.result.relative_to(self.study.root).as_posix()
         moved = trace_files.relocated(trace, staged, self.experiment.result)
         document = trace_files.document(moved, names, version=self.means.tracer.version())
@@ -207,14 +230,18 @@ class Attempt:
         seen: Observed | None,
     ) -> RunRecord:
         """The final record of a run that went well, with everything written but the result not yet in place."""
+        looked_for = "UNDECLARED"
         try:
             if seen is not None:
                 record = self._judge(record, seen)
+            looked_for = "OUTPUT_MISSING"
             conclusion.collect(self.study, self.experiment, area, before)
             outputs = conclusion.inspect_outputs(self.experiment, area)
+            looked_for = "METRIC_MISSING"
             metrics = conclusion.read_metrics(self.experiment, area.result)
         except ResearchError as error:
-            raise _Failed(error.message, error.hint) from error
+            context = diagnosis.of_error(self.study.root, error, looked_for)
+            raise _Failed(error.message, error.hint, context) from error
         prefix = self.experiment.result
         self._write_manifest(
             record.id,
@@ -260,9 +287,30 @@ class Attempt:
 class _Failed(Exception):
     """A run that went wrong."""
 
-    def __init__(self, message: str, hint: str | None, status: RunStatus = "failed") -> None:
+    def __init__(self, message: str, hint: str | None, context: Failure, status: RunStatus = "failed") -> None:
         super().__init__(message)
-        self.message, self.hint, self.status = message, hint, status
+        self.message, self.hint, self.context, self.status = message, hint, context, status
+
+
+def provisional(area: Staging) -> Path:
+    """Where a command logs to that has no run directory yet (`experiment add`)."""
+    return area.directory / "runs" / area.run_id
+
+
+def told(study: StudyFiles, area: Staging, directory: Path, trace_id: str) -> dict[str, str]:
+    """What the command of a run is told of it by its environment; it logs to `directory`, which is made if need be.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    with files.refusals("cannot make a place for what the command logs"):
+        directory.mkdir(parents=True, exist_ok=True)
+    return handover.variables(
+        study=str(study.root),
+        run=directory.relative_to(study.root).as_posix(),
+        result=area.result.relative_to(study.root).as_posix(),
+        trace_id=trace_id,
+    )
 
 
 def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means) -> RunRecord:
@@ -278,15 +326,17 @@ def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means
     )
 
 
-def _refuse_failure(record: RunRecord, ended: Ended, directory: os.PathLike[str]) -> None:
+def _failed(record: RunRecord, ended: Ended, directory: os.PathLike[str], context: Failure) -> _Failed:
     if ended.interrupted:
-        raise _Failed(_CANCELLED.format(record.id), None, "cancelled")
-    if ended.exit_status != 0:
-        how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
-        raise _Failed(
-            f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
-            _no_space(directory) or f"its output is in runs/{record.id}/",
-        )
+        return _Failed(_CANCELLED.format(record.id), None, context, "cancelled")
+    if ended.halted is not None:
+        return _Failed(ended.halted, None, context, "cancelled")
+    how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
+    return _Failed(
+        f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
+        _no_space(directory) or f"its output is in runs/{record.id}/",
+        context,
+    )
 
 
 def _no_space(directory: os.PathLike[str]) -> str | None:

@@ -8,16 +8,19 @@ from typing import Any
 
 import msgspec
 
+from entrenar_research.actions import diagnosis, sealing
 from entrenar_research.core import metrics as metric_rules
+from entrenar_research.core import recipe
 from entrenar_research.errors import IntegrityError, InvalidFileError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import FileDigest, RunRecord
-from entrenar_research.store import files, locks, run_files, staging
+from entrenar_research.store import files, locks, logged, run_files, staging
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.hashing import FileHash, Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.sweep_files import SweepFiles
 from entrenar_research.store.yaml_text import Document
 from entrenar_research.tools import dvc
 
@@ -107,10 +110,13 @@ def read_metrics(experiment: Experiment, result: Path) -> dict[str, float]:
     return found
 
 
-def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
-    """Puts the staged result in place and closes the run. Called again after a crash it ends in the same state.
+def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> RunRecord:
+    """Puts the staged result in place and seals the run. Called again after a crash it ends in the same state.
 
-    With `lock`, DVC's cache and `dvc.lock` are brought up to date as well (not when DVC itself runs us).
+    Returns the final record, with what the command logged.
+
+    With `lock`, DVC's cache and `dvc.lock` are brought up to date as well (not when DVC itself runs us). The result of
+    a sweep's trial is kept with the sweep: the experiment's own result and `dvc.lock` stay as they are.
 
     Raises:
         IntegrityError: if the result is neither staged nor in place.
@@ -118,14 +124,18 @@ def conclude(study: StudyFiles, experiment: Experiment, record: RunRecord, area:
     """
     try:
         with locks.exclusive(study.state):
-            _put_in_place(study, experiment, record, area, lock=lock)
-            if lock:
-                update_lock(study, experiment, record)
-            RunFiles(study.root).close(record)
+            if record.trial is not None:
+                SweepFiles(study).keep(record.trial.sweep, record.trial.number, area.result)
+            else:
+                _put_in_place(study, experiment, record, area, lock=lock)
+                if lock:
+                    update_lock(study, experiment, record)
+            record = sealing.seal_run(study, record)
     except BaseException:
         area.release()
         raise
     area.close()
+    return record
 
 
 def _put_in_place(study: StudyFiles, experiment: Experiment, record: RunRecord, area: Staging, *, lock: bool) -> None:
@@ -167,26 +177,31 @@ def update_lock(study: StudyFiles, experiment: Experiment, record: RunRecord) ->
             msgspec.structs.replace(experiment, declaration=ran),
             dependencies={item.path: item for item in (*record.code, *record.inputs)}.values(),
             result=whole,
-            params=record.params,
+            params=recipe.declared_params(record),
         )
 
 
-def recover(study: StudyFiles) -> tuple[str, ...]:
+def recover(study: StudyFiles, now: datetime.datetime | None = None) -> tuple[str, ...]:
     """Finishes or drops what processes that died have left; in words, what was done.
+
+    `now` is what is recorded as the time of it (the present). A run whose command lives on is left alone.
 
     Raises:
         StorageError: if the file system refuses; what is left is tried again next time.
     """
     areas = staging.abandoned(study.state)
     try:
-        return tuple(words for area in areas for words in _recovered(study, area))
+        moment = utc(now or datetime.datetime.now(datetime.UTC))
+        return tuple(words for area in areas for words in _recovered(study, area, moment))
     finally:
         for area in areas:
             area.release()
 
 
-def _recovered(study: StudyFiles, area: Staging) -> tuple[str, ...]:
+def _recovered(study: StudyFiles, area: Staging, now: str) -> tuple[str, ...]:
     runs = RunFiles(study.root)
+    if logged.is_written(runs.directory(area.run_id)):
+        return (f"run {area.run_id}: the process that started it died, its command still runs; it is left alone",)
     record = area.promised()
     if record is not None and not runs.closed(area.run_id):
         had = f"run {area.run_id} had succeeded when its process died"
@@ -197,21 +212,33 @@ def _recovered(study: StudyFiles, area: Staging) -> tuple[str, ...]:
             return (f"{had}: its result is kept until this is mended: {error.message}",)
         except (IntegrityError, UsageError):
             pass
-    lost = _mark_lost(runs, area.run_id)
+    try:
+        lost = _mark_lost(study, area.run_id, now)
+    except InvalidFileError as error:
+        return (f"run {area.run_id} was cut off and cannot be closed: {error.message}",)
     area.close()
     return (f"run {area.run_id} was cut off: recorded as lost, the last good result is untouched",) if lost else ()
 
 
-def _mark_lost(runs: RunFiles, run_id: str) -> bool:
-    """Closes what a run has left; whether it now counts as lost."""
+def _mark_lost(study: StudyFiles, run_id: str, now: str) -> bool:
+    """Seals what a run has left; whether it now counts as lost."""
+    runs = RunFiles(study.root)
     if not (runs.directory(run_id) / run_files.RECORD).is_file():
         files.remove_tree(runs.directory(run_id))
         return False
     if runs.closed(run_id):
         return False
-    record = runs.load(run_id)
-    if record.status in ("running", "completed"):
-        failure = "its process died before the end of the run was recorded"
-        record = msgspec.structs.replace(record, status="lost", failure=failure)
-    runs.close(record)
-    return record.status == "lost"
+    return sealing.seal_run(study, cut_off(study, runs.load(run_id), now)).status == "lost"
+
+
+def cut_off(study: StudyFiles, record: RunRecord, now: str) -> RunRecord:
+    """The record of a run whose process died before it could say how the run ended; `now` is when that was found."""
+    if record.status not in ("running", "completed"):
+        return record
+    return msgspec.structs.replace(
+        record,
+        status="lost",
+        failure="its process died before the end of the run was recorded",
+        failure_context=diagnosis.lost(study.root, record),
+        recovered=now,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -132,10 +133,11 @@ def _observe(
     path, environment = surroundings.environment(argv[0], variables, directory=study.root)
     argv[0] = path
     git, started = Git(study.root).state(), means.now()
+    trace_id = secrets.token_hex(16)
     job = Job(
         argv=means.tracer.wrap(argv, level="observe", log=area.trace_log),
         directory=study.root,
-        environment={**variables, attempt.RESULT_VARIABLE: staged},
+        environment={**variables, **attempt.told(study, area, attempt.provisional(area), trace_id)},
         stdout=area.directory / "stdout.txt",
         stderr=area.directory / "stderr.txt",
         echo=echo,
@@ -161,6 +163,7 @@ def _observe(
         git=git,
         environment=environment,
         hardware=surroundings.hardware(),
+        trace_id=trace_id,
     )
     record = attempt.concluded(record, ended, _summary(means), means)
     return Observed(area=area, proposal=proposal, record=record, argv=argv)

@@ -134,11 +134,13 @@ def check_again(
         command=experiment.declaration.command,
         seed=experiment.declaration.seed,
         params=study.params(experiment),
+        logged_params=(),
     )
     with replay.replayed(study, experiment, now, runner=runner, environment=environment, tracer=tracer) as again:
         if again.trace is None:
             raise IntegrityError("the tracer left no trace")
-        names = trace_files.replacements(again.root, again.result, experiment.result, again.program)
+        places = {again.result: experiment.result, again.run: trace_files.RUN}
+        names = trace_files.replacements(again.root, places, again.program)
         staged = again.result.relative_to(again.root).as_posix()
         moved = trace_files.relocated(again.trace, staged, experiment.result)
         found = trace_files.document(moved, names, version=tracer.version())

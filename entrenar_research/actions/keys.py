@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,10 @@ from entrenar_research.tools import process
 from entrenar_research.tools.git import Git
 
 VALID_YEARS = 2
+SEALS = "git"
+MODEL_BYPASS = "model-bypass@entrenar-research"
+NAMESPACES = (SEALS, MODEL_BYPASS)
+"""What a key is listed for: a signature made for one thing cannot be used as one for another."""
 _PERIOD = re.compile(r"(\d{1,6})([ymd])")
 _LITERAL = ("key::", "ssh-", "sk-ssh-", "ecdsa-")
 _ENTRY = re.compile(
@@ -122,6 +127,18 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
         return begun and (self.before is None or stamp < _stamp(self.before))
 
 
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `keys/allowed_signers`: for whom, when, and for what (None: everything)."""
+
+    who: str
+    period: Period
+    namespaces: tuple[str, ...] | None = None
+
+    def permits(self, namespace: str) -> bool:
+        """Whether signatures for this are accepted."""
+        return self.namespaces is None or any(fnmatch.fnmatchcase(namespace, item) for item in self.namespaces)
+
+
 def _stamp(text: str) -> str:
     return text.rstrip("Z").ljust(14, "0")
 
@@ -137,7 +154,7 @@ def new(
 ) -> Key:
     """Makes a key unless there is one, and lists it in the study, if we are in one and it is not listed yet.
 
-    A key whose period is over is listed again, with a new period.
+    A key whose period is over is listed again, with a new period; so is one that is not listed for everything.
 
     Raises:
         UsageError: if the key would lie in a repository, or nobody's e-mail is known for the list.
@@ -157,7 +174,7 @@ def new(
     listed = False
     if study is not None and identity is not None:
         now = datetime.datetime.strptime(validity[0], "%Y%m%dZ").replace(tzinfo=datetime.UTC)
-        listed = not any(period.holds(now) for period in periods(study, public))
+        listed = not any(_serves(listing, now) for listing in listings(study, public))
         if listed:
             _list(study, public, identity, validity)
     return Key(path=path, public=public, source="made by entrenar-research", listed=listed, made=made)
@@ -165,6 +182,15 @@ def new(
 
 def periods(study: StudyFiles, public: PublicKey) -> tuple[Period, ...]:
     """When the study accepts this key: one period for each line of `keys/allowed_signers` that holds it.
+
+    Raises:
+        UsageError: if the file cannot be read.
+    """
+    return tuple(dict.fromkeys(listing.period for listing in listings(study, public)))
+
+
+def listings(study: StudyFiles, public: PublicKey) -> tuple[Listing, ...]:
+    """The lines of `keys/allowed_signers` that hold this key.
 
     The format is that of ssh-keygen(1), section ALLOWED SIGNERS.
 
@@ -179,8 +205,14 @@ def periods(study: StudyFiles, public: PublicKey) -> tuple[Period, ...]:
         entry = _ENTRY.match(line.strip())
         if entry is not None and not line.lstrip().startswith("#") and entry["material"].split() == material:
             options = dict(re.findall(r'([a-z-]+)="([^"]*)"', entry["options"] or ""))
-            found.append(Period(after=options.get("valid-after"), before=options.get("valid-before")))
+            period = Period(after=options.get("valid-after"), before=options.get("valid-before"))
+            namespaces = tuple(options["namespaces"].split(",")) if "namespaces" in options else None
+            found.append(Listing(who=entry["who"], period=period, namespaces=namespaces))
     return tuple(found)
+
+
+def _serves(listing: Listing, now: datetime.datetime) -> bool:
+    return listing.period.holds(now) and all(map(listing.permits, NAMESPACES))
 
 
 def _list(study: StudyFiles, public: PublicKey, identity: str, validity: tuple[str, str]) -> None:
@@ -188,5 +220,6 @@ def _list(study: StudyFiles, public: PublicKey, identity: str, validity: tuple[s
     present = files.read_text(study.allowed_signers, shown=shown) if study.allowed_signers.is_file() else ""
     joint = "" if not present or present.endswith("\n") else "\n"
     material = " ".join(public.line.split()[:2])
-    line = f'{identity} namespaces="git",valid-after="{validity[0]}",valid-before="{validity[1]}" {material}\n'
+    options = f'namespaces="{",".join(NAMESPACES)}",valid-after="{validity[0]}",valid-before="{validity[1]}"'
+    line = f"{identity} {options} {material}\n"
     files.write_atomically(study.allowed_signers, present + joint + line)

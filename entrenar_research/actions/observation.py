@@ -16,7 +16,7 @@ from entrenar_research.models.run import Observed
 from entrenar_research.models.trace import Trace
 from entrenar_research.store import declaration_file
 from entrenar_research.store.dvc_files import DvcFiles
-from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.study_files import STUDY_FILE, StudyFiles
 
 CODE_SUFFIXES = frozenset({".py", ".pyi", ".sh", ".r", ".R", ".jl", ".js", ".pl", ".rb", ".lua", ".c", ".cpp", ".h"})
 _OPENS = frozenset({"open", "openat", "openat2"})
@@ -113,7 +113,7 @@ def compare(declaration: Declaration, experiment: Experiment, seen: Touched) -> 
     outputs = set(declaration.output_paths)
     extra = [f"{experiment.result}/{path}" for path in seen.staged if outputs and not _covered(path, outputs)]
     return Observed(
-        undeclared_reads=tuple(path for path in seen.reads if not _covered(path, declared)),
+        undeclared_reads=tuple(path for path in seen.reads if not _covered(path, {*declared, STUDY_FILE})),
         undeclared_writes=(*(path for path in seen.writes if not _covered(path, collected)), *extra),
         unused_inputs=tuple(path for path in declaration.inputs if not _used(path, seen.reads)),
         network=seen.network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research.actions import conclusion, requirements
-from entrenar_research.core import content, metrics, pins, recipe
+from entrenar_research.core import content, handover, metrics, pins, recipe
 from entrenar_research.errors import ResearchError, ToolError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import RunRecord
@@ -26,14 +27,17 @@ from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
 AREA = "replay"
-RESULT_VARIABLE = "ENTRENAR_RESULT"
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay that ended: where its outputs are (until the scratch copy goes), and its trace if one was asked for."""
+    """A replay that ended: where its outputs are (until the scratch copy goes), and its trace if one was asked for.
+
+    `run` is its own run directory, which goes with the copy.
+    """
 
     root: Path
     result: Path
+    run: Path
     program: str
     seconds: float
     trace: Trace | None
@@ -144,13 +148,14 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     result = root / ".entrenar" / "staging" / record.id / "result"
     with files.refusals("cannot make the scratch copy"):
         result.mkdir(parents=True)
+    run = _own_run(root, record)
     shown = result.relative_to(root).as_posix()
     argv = recipe.expand(
         record.command,
         result=shown,
         params_file=experiment.declaration.params,
         seed=record.seed,
-        params=recipe.dotted(record.params),
+        params=recipe.dotted(recipe.declared_params(record)),
     )
     argv[0] = program
     log = setting.directory / "trace.log"
@@ -158,10 +163,12 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
         argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None else argv,
         directory=root,
         environment={
-            **setting.environment,
+            **handover.without(setting.environment),
             **pins.pinned(experiment.declaration.plan.cpus),
             **(record.environment.variables if record.environment else {}),
-            RESULT_VARIABLE: shown,
+            **handover.variables(
+                study=str(root), run=run.relative_to(root).as_posix(), result=shown, trace_id=secrets.token_hex(16)
+            ),
         },
         stdout=setting.directory / "stdout.txt",
         stderr=setting.directory / "stderr.txt",
@@ -170,7 +177,27 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     _refuse_failure(ended, job.stderr)
     _collect(experiment, root, result)
     trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
-    return Replayed(root=root, result=result, program=program, seconds=ended.seconds, trace=trace)
+    return Replayed(root=root, result=result, run=run, program=program, seconds=ended.seconds, trace=trace)
+
+
+def _own_run(root: Path, record: RunRecord) -> Path:
+    """A run directory in the scratch copy, as it was when the run began: the command may log to it."""
+    runs = RunFiles(root)
+    files.remove_tree(runs.directory(record.id))  # the recorded one, if Git tracks it
+    return runs.open(
+        RunRecord(
+            id=record.id,
+            experiment=record.experiment,
+            status="running",
+            tool=record.tool,
+            runner=record.runner,
+            started=record.started,
+            command=record.command,
+            argv=record.argv,
+            seed=record.seed,
+            params=recipe.declared_params(record),
+        )
+    )
 
 
 def _refuse_failure(ended: Ended, stderr: Path) -> None:

@@ -92,11 +92,12 @@ def draft(
     previous: RunRecord | None,
     level: TraceLevel,
     means: Means,
+    run_id: str | None = None,
 ) -> tuple[RunRecord, list[str]]:
     """The record as far as it is known before the run, and the words of the command (first: the program's path)."""
     declaration = experiment.declaration
     now = means.now()
-    run_id = run_files.new_id(experiment.name, now)
+    run_id = run_id or run_files.new_id(experiment.name, now)
     argv = recipe.expand(
         declaration.command,
         result=Staging(study.state, run_id).result.relative_to(study.root).as_posix(),
@@ -166,5 +167,5 @@ def _refresh_lock(study: StudyFiles, experiment: Experiment, record: RunRecord, 
         wanted = {item.path: item.md5 for item in (*record.code, *record.inputs)}
         wanted[experiment.result] = record.result_md5 or ""
         params = (locked.get("params") or {}).get(experiment.declaration.params, {})
-        if listed != wanted or params != record.params:
+        if listed != wanted or params != recipe.declared_params(record):
             conclusion.update_lock(study, experiment, record)

@@ -7,6 +7,7 @@ may be an editor or a program on another machine. We wait for it for a while, th
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion, data, golden
+from entrenar_research.actions import conclusion, data, golden, recovery, sweep_look
 from entrenar_research.errors import ResearchError, ToolError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord
@@ -25,6 +26,7 @@ from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.sweep_files import SweepFiles
 from entrenar_research.tools import ssh_keygen
 from entrenar_research.tools.git import Git, TagCheck
 
@@ -100,6 +102,36 @@ def seal_golden(study: StudyFiles, git: Git, name: str, message: str, key: Path)
     stated = f"run: {record.run}\ntrace: {record.trace_id}"
     with locks.exclusive(study.state):
         return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)
+
+
+def seal_sweep(study: StudyFiles, git: Git, name: str, message: str, key: Path) -> Sealed:
+    """Seals a sweep: its declaration, its journal, the runs of its trials, and by DVC the results that are kept.
+
+    Raises:
+        UsageError: if there is no such sweep, somebody is at work on it, or none of its trials is completed.
+        ResearchError: if the signature that was made would not be accepted by the study.
+    """
+    now, best = sweep_look.best_of(study, name)
+    if now.workers:
+        raise UsageError(f"{name} is being carried out ({now.workers} at work)", hint="seal it when it has ended")
+    runs, places = RunFiles(study.root), SweepFiles(study)
+    made = [trial.run for trial in now.standing.trials if trial.run and runs.directory(trial.run).is_dir()]
+    unsealed = [run for run in made if not runs.closed(run)]
+    if unsealed:
+        recovery.recover(study, unsealed, now=datetime.datetime.now(datetime.UTC))
+    if places.kept(name):
+        data.track(study, f"{now.sweep.directory}/results")
+    record = runs.load(best.run)
+    paths = [now.sweep.directory, *(f"runs/{run}" for run in made)]
+    if now.sweep.declaration.experiment is not None:
+        paths += _experiment_paths(study, study.experiment(now.sweep.declaration.experiment))
+    stated = "\n".join(f"{key}: {item}" for key, item in _stated_of(record).items() if item is not None)
+    with locks.exclusive(study.state):
+        return _seal(study, git, "sweep", name, f"{message}\n\n{stated}", paths, key)
+
+
+def _stated_of(record: RunRecord) -> dict[str, str | None]:
+    return {"run": record.id, "recipe": record.recipe, "result": record.result}
 
 
 def _refuse_stale(study: StudyFiles, experiment: Experiment, record: RunRecord) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,18 +19,22 @@ from entrenar_research.tools import python
 
 DOCUMENT = "trace/trace.json.gz"
 SUMMARY = "trace/summary.txt"
+RUN = "runs/RUN"
+"""How a trace names the directory of the run it is of."""
 
 
-def replacements(root: Path, result: Path, shown_result: str, program: str) -> dict[str, str]:
-    """Names for the places of this machine: the study, its result, the environment of the interpreter."""
+def replacements(root: Path, places: Mapping[Path, str], program: str) -> dict[str, str]:
+    """Names for the places of this machine: the study, the environment of the interpreter.
+
+    `places` are those in the study with another name than their own, which is relative to it.
+    """
     names: dict[str, str] = {}
     if python.is_python(program):
         for prefix in (Path(program).resolve().parent.parent, Path(program).absolute().parent.parent):
             if str(prefix) not in ("/", "/usr", "/usr/local"):
                 names[str(prefix)] = "$PYTHON"
     names[os.path.realpath(root)] = "$STUDY"
-    names[os.path.realpath(result)] = f"$STUDY/{shown_result}"
-    return names
+    return names | {os.path.realpath(place): f"$STUDY/{name}" for place, name in places.items()}
 
 
 def relocated(trace: Trace, staged: str, shown: str) -> Trace:

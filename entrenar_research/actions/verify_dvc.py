@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from entrenar_research.core import recipe
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.run import FileDigest, RunRecord
 from entrenar_research.models.verdict import Finding, Verdict
@@ -130,7 +131,7 @@ def _params(study: StudyFiles, name: str, entry: Mapping[str, Any], record: RunR
     except ResearchError:
         return  # check_declarations names it
     if declared is not None:
-        expected[declared] = record.params
+        expected[declared] = recipe.declared_params(record)
     found = entry.get("params")
     if not isinstance(found, dict):
         yield f"`params` is {type(found).__name__}, expected a mapping"

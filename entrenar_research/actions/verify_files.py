@@ -141,19 +141,23 @@ def _unlisted(
 def check_evidence(study: StudyFiles) -> tuple[Finding, ...]:
     """Every run directory and every golden trace against its own list of digests, and records against themselves.
 
-    Golden traces have such a list, and runs that ended well; of the others it is said if there is none.
+    Golden traces have such a list, and runs that ended well under the tool; of other runs it is said if there is none.
     """
-    records = RunFiles(study.root).records()
-    open_still = {record.id for record in records if record.status != "completed"}
+    records = {record.id: record for record in RunFiles(study.root).records()}
     findings: list[Finding] = []
     for top in ("runs", "golden_traces"):
         base = study.root / top
         if not base.is_dir():
             continue
         for name in sorted(os.listdir(base)):
-            if (base / name).is_dir():
-                findings += sums.check(base / name, f"{top}/{name}", area=EVIDENCE, closed=name not in open_still)
-    return (*findings, *verify_records.check_records(study, records, latest_runs(study)))
+            if not (base / name).is_dir():
+                continue
+            why = verify_records.not_closed(study, name, records.get(name)) if top == "runs" else None
+            if why is not None:
+                findings.append(Finding(area=EVIDENCE, subject=f"{top}/{name}", verdict=Verdict.UNKNOWN, detail=why))
+            else:
+                findings += sums.check(base / name, f"{top}/{name}", area=EVIDENCE, closed=True)
+    return (*findings, *verify_records.check_records(study, records.values(), latest_runs(study)))
 
 
 def check_declarations(study: StudyFiles) -> tuple[Finding, ...]:

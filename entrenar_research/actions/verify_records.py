@@ -6,16 +6,18 @@ Whoever changes a result and recomputes the lists of digests is found here, befo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
-from entrenar_research.actions import conclusion, golden
+from entrenar_research.actions import conclusion, golden, verify_logged
+from entrenar_research.actions.sealing import SCRIPT
+from entrenar_research.client import liveness
 from entrenar_research.core import digests, recipe
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.run import FileDigest, RunRecord
 from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import run_files
 from entrenar_research.store.golden_files import GoldenFiles
-from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.run_files import NewerRecord, RunFiles
 from entrenar_research.store.study_files import StudyFiles
 
 AREA = "evidence"
@@ -24,18 +26,68 @@ AREA = "evidence"
 def check_records(
     study: StudyFiles, records: Iterable[RunRecord], latest: Mapping[str, RunRecord]
 ) -> tuple[Finding, ...]:
-    """Every completed run's record against its manifests, metrics against results, golden traces against records."""
+    """Every run's record against its manifests and what it logged, metrics against results, golden traces likewise."""
     findings: list[Finding] = []
+    known = []
     for record in records:
-        if record.status == "completed":
-            subject = f"runs/{record.id}/{run_files.RECORD}"
+        known.append(record.id)
+        subject = f"runs/{record.id}/{run_files.RECORD}"
+        if _made_a_result(record):
             findings += [_different(subject, detail) for detail in _contradictions(study, record)]
+        findings += verify_logged.check(study, record)
+    findings += _unreadable(study, known)
     for name, record in latest.items():
         subject = f"runs/{record.id}/{run_files.RECORD}"
         findings += [_different(subject, detail) for detail in _metrics(study, name, record)]
     for name in GoldenFiles(study.root).names():
         findings += _golden(study, name)
     return tuple(findings)
+
+
+def _made_a_result(record: RunRecord) -> bool:
+    """Whether it has to have a recipe and a result: not if a script began it by itself, or it was imported."""
+    return record.status == "completed" and record.runner != SCRIPT and record.imported is None
+
+
+def not_closed(study: StudyFiles, run_id: str, record: RunRecord | None) -> str | None:
+    """Why nothing is to be said of the files of a run: it is open, for a good reason.
+
+    None if it is closed, or has to be. `record` is None if it cannot be read.
+    """
+    runs = RunFiles(study.root)
+    if runs.closed(run_id):
+        return None
+    if record is None:
+        return _newer(runs, run_id)
+    if liveness.alive(runs.directory(run_id)):
+        return "a process still writes it: it was never closed"
+    if not _made_a_result(record):
+        return "never closed: `entrenar-research runs recover` seals it"
+    return None
+
+
+def _newer(runs: RunFiles, run_id: str) -> str | None:
+    try:
+        runs.load(run_id)
+    except NewerRecord as error:
+        return error.message
+    except ResearchError:
+        return None
+    return None
+
+
+def _unreadable(study: StudyFiles, known: Container[str]) -> Iterator[Finding]:
+    """Records that nothing more can be said of: those of a newer version, and broken ones."""
+    runs = RunFiles(study.root)
+    for run_id in runs.ids():
+        if run_id not in known:
+            subject = f"runs/{run_id}/{run_files.RECORD}"
+            try:
+                runs.load(run_id)
+            except NewerRecord as error:
+                yield Finding(area=AREA, subject=subject, verdict=Verdict.UNKNOWN, detail=error.message)
+            except ResearchError as error:
+                yield Finding(area=AREA, subject=subject, verdict=Verdict.BROKEN, detail=error.message)
 
 
 def _different(subject: str, detail: str) -> Finding:

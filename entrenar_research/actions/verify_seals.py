@@ -15,6 +15,7 @@ from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import git_files
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.store.sweep_files import SweepFiles
 from entrenar_research.tools.git import Git
 
 AREA = "signatures"
@@ -49,6 +50,7 @@ def check_tags(
         findings += _check_runs(git, tag)
     findings += _check_experiments(git, ours, latest, missing)
     findings += _check_golden(study, git, ours, missing)
+    findings += _check_sweeps(study, git, ours, missing)
     return tuple(findings)
 
 
@@ -174,6 +176,23 @@ def _check_experiments(
             findings.append(Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail))
         if not git.is_ancestor(tag.commit):
             detail = f"names commit {tag.commit[:10]}, which is not in the history of the last commit"
+            findings.append(_tag(newest, missing, detail))
+    return findings
+
+
+def _check_sweeps(study: StudyFiles, git: Git, ours: Mapping[str, Tag], missing: Verdict) -> list[Finding]:
+    """Every sweep with trials against its newest seal: it may go on afterwards, but nobody vouches for that."""
+    places = SweepFiles(study)
+    findings = []
+    for name in (name for name in places.names() if places.journal(name).is_file()):
+        newest = seal.newest(dict.fromkeys(ours, ""), "sweep", name)
+        place = f"sweeps/{name}"
+        if newest is None:
+            detail = "not sealed: nobody vouches for it"
+            findings.append(Finding(area=AREA, subject=place, verdict=missing, detail=detail))
+        elif changed := _compare(git, ours[newest], place):
+            paths = ", ".join(item.subject.removeprefix(f"{place}/") for item in changed[:3])
+            detail = f"seals {place} as in commit {ours[newest].commit[:10]}; {paths} changed since and is not sealed"
             findings.append(_tag(newest, missing, detail))
     return findings
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 
 from entrenar_research import __version__
 from entrenar_research.cli.parsing import PROGRAM, Parser, TopParser, example_text
@@ -32,11 +33,15 @@ GROUPS: dict[str, dict[str, str]] = {
         "experiment": "declare experiments: add, list, show, sync",
         "run": "run an experiment and record everything about it",
         "status": "a quick look: what is up to date, what is not, and why",
-        "runs": "look at recorded runs: list, show, compare",
+        "sweep": "search for good parameters: new, run, show, best, list",
+        "runs": "recorded runs: list, show, compare, query, plot, recover",
         "golden": "golden traces: promote, check, list",
+        "lineage": "where runs come from; merging another copy of the study",
+        "models": "look into model files; sign for one that can run code",
+        "import": "bring in runs that MLflow, W&B or TensorBoard recorded",
     },
     "hand over": {
-        "seal": "commit an experiment or golden trace and sign a tag",
+        "seal": "commit an experiment, golden trace or sweep, and sign a tag",
         "verify": "check every digest and signature, then replay",
         "cite": "write CITATION.cff or BibTeX",
         "bundle": "write the study as one checkable file",
@@ -76,15 +81,23 @@ def top_parser() -> TopParser:
     return parser
 
 
-def command_parser(name: str) -> Parser:
-    """The whole parser of one command."""
-    module = importlib.import_module(f"entrenar_research.cli.{name}")
+def _module(name: str) -> ModuleType:
+    """The file of a command; `import`, which Python keeps for itself, is in `import_.py`."""
+    return importlib.import_module(f"entrenar_research.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
+
+
+def command_parser(name: str, words: Sequence[str] | None = None) -> Parser:
+    """The whole parser of one command; with `words`, as much of it as a command line of these words needs."""
+    module = _module(name)
     parser = Parser(
         prog=f"{PROGRAM} {name}",
         description=module.__doc__,
         epilog=example_text(getattr(module, "EXAMPLES", ())),
     )
-    module.configure(parser)
+    if words is not None and hasattr(module, "configure_for"):
+        module.configure_for(parser, words)
+    else:
+        module.configure(parser)
     return parser
 
 
@@ -172,12 +185,12 @@ def _dispatch(arguments: list[str]) -> int:
     if "--" in rest:
         words = rest[rest.index("--") + 1 :]
         rest = rest[: rest.index("--")]
-    parser = command_parser(name)
+    parser = command_parser(name, rest)
     parsed = parser.parse_args(rest)
     if words and not hasattr(parsed, "words"):
         parser.complain(f"`{name}` takes no command after `--`; found {' '.join(words)}")
     parsed.words = words
-    module = importlib.import_module(f"entrenar_research.cli.{name}")
+    module = _module(name)
     return int(module.execute(parsed))
 
 
@@ -202,5 +215,5 @@ def _help(words: list[str]) -> int:
         return EXIT_DONE
     if words[0] not in COMMANDS:
         raise suggest.unknown("command", words[0], COMMANDS)
-    command_parser(words[0]).parse_args([*words[1:], "--help"])
+    command_parser(words[0], words[1:]).parse_args([*words[1:], "--help"])
     return EXIT_DONE

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, NoReturn
 
 from entrenar_research.core import suggest
 from entrenar_research.errors import EXIT_USAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # every command imports this module, and what it imports: no more than it needs
+    from typing import Any, NoReturn
 
 PROGRAM = "entrenar-research"
 _WIDEST = 100
@@ -23,11 +25,13 @@ class _Formatter(argparse.HelpFormatter):
     """Help in two columns, no wider than people read; the verbs of a command without a heading of their own."""
 
     def __init__(self, prog: str, **settings: Any) -> None:
-        columns = min(shutil.get_terminal_size().columns - 2, _WIDEST)
+        columns = min(_terminal_columns() - 2, _WIDEST)
         super().__init__(prog, **{**settings, "max_help_position": 28, "width": max(columns, 40)})
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         """Paragraphs are filled; one with an indented line (examples) stays as it is."""
+        import textwrap  # needed for help texts only
+
         paragraphs = [part.strip("\n") for part in text.split("\n\n")]
         return "\n\n".join(
             part if "\n " in part else textwrap.fill(part, width, break_long_words=False) for part in paragraphs
@@ -39,6 +43,17 @@ class _Formatter(argparse.HelpFormatter):
 
     def _iter_indented_subactions(self, action: argparse.Action) -> Generator[argparse.Action, None, None]:
         yield from getattr(action, "_get_subactions", tuple)()
+
+
+def _terminal_columns() -> int:
+    """As shutil has it: the variable COLUMNS, the terminal's width, or 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,4 +1,4 @@
-"""Seal a version: commit with DVC and Git what belongs to an experiment or golden trace, and sign a tag.
+"""Seal a version: commit with DVC and Git what belongs to an experiment, golden trace or sweep, and sign a tag.
 
 The key is the one of your Git configuration (gpg.format=ssh, user.signingkey) or the one of `keys new`.
 """
@@ -16,13 +16,14 @@ from entrenar_research.errors import UsageError
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
+_ACTS = {"experiment": action.seal_experiment, "golden": action.seal_golden, "sweep": action.seal_sweep}
 EXAMPLES = ('seal experiment line -m "As submitted"', 'seal golden line -m "As submitted"')
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `seal`."""
-    parser.add_argument("kind", metavar="KIND", choices=("experiment", "golden"), help="experiment or golden")
-    parser.add_argument("name", metavar="NAME", help="the experiment or golden trace")
+    parser.add_argument("kind", metavar="KIND", choices=tuple(_ACTS), help="experiment, golden or sweep")
+    parser.add_argument("name", metavar="NAME", help="the experiment, golden trace or sweep")
     parser.add_argument(
         "-m", "--message", required=True, metavar="TEXT", help="what this version is; it becomes the tag's message"
     )
@@ -37,8 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     path, _ = keys.locate(here.git, workspace.key_path(), args.key)
     keys.outside(path, here.files)
     workspace.signer().read(path)
-    act = action.seal_experiment if args.kind == "experiment" else action.seal_golden
-    sealed = act(here.files, here.git, args.name, args.message, path)
+    sealed = _ACTS[args.kind](here.files, here.git, args.name, args.message, path)
     screen = Screen()
     screen.line(
         f"{sealed.tag} (commit {sealed.commit[:10]}) signed by {sealed.signer} with {sealed.fingerprint}",

@@ -68,13 +68,18 @@ def parts(record: RunRecord) -> dict[str, Any]:
     return {
         "command": record.command,
         "seed": record.seed,
-        "params": _plain(record.params),
+        "params": _plain(declared_params(record)),
         "code": {item.path: item.digest for item in record.code},
         "inputs": {item.path: item.digest for item in record.inputs},
         "python": environment.python if environment else None,
         "packages": dict(environment.packages) if environment else {},
         "variables": dict(environment.variables) if environment else {},
     }
+
+
+def declared_params(record: RunRecord) -> dict[str, Any]:
+    """The parameters that went in: those of the params file, without what the script logged besides."""
+    return {name: value for name, value in record.params.items() if name not in record.logged_params}
 
 
 def _plain(value: Any) -> Any:

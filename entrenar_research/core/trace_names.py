@@ -31,6 +31,8 @@ _CODE: Final = re.compile(r".*\.(?:py|pyc|so(?:\.[\d.]+)?)")
 # `pipe:[123]`, `anon_inode:[eventpoll]`, `anon_inode:inotify`: the number goes, the kind stays.
 _OBJECT: Final = re.compile(r"(pipe|socket|anon_inode|net|mnt|user|pid|uts|ipc|cgroup):(?:\[(\D[^]]*)\]|(?!\[)(.+)|.*)")
 _STREAMS: Final = ("[stdin]", "[stdout]", "[stderr]")
+# The event logs of a run are named after their process, with random letters (client/layout.py).
+_EVENT_LOG: Final = re.compile(r"\d+-[0-9a-z]{4}\.events")
 _NAMED: Final = frozenset({"open", "openat", "openat2", "creat", "mkdir", "mkdirat"})
 _UNNAMED: Final = frozenset({"pipe", "pipe2", "socket", "socketpair", "accept", "accept4"})
 _BEHIND: Final = re.compile(r"\d<([^<>]*)>")
@@ -101,6 +103,10 @@ class Names:
         """Whether a name is a library or a Python module, as source or as byte code."""
         return _CODE.fullmatch(name) is not None or "/__pycache__/" in name
 
+    def is_event_log(self, name: str) -> bool:
+        """Whether a name is a log of metrics: how far it has grown is no doing of the program."""
+        return name.endswith("/PROCESS.events")
+
     def source_of(self, name: str) -> str | None:
         """The Python source that a file of byte code stands for, or None."""
         found = _CACHED.fullmatch(name)
@@ -117,7 +123,8 @@ class Names:
                 directories.follow(call, life)
                 if path is not None:
                     self._note_made(call, path)
-                if path is not None and _is_private(call) and path not in self._temporary:
+                private = path is not None and _is_private(call) and not _EVENT_LOG.search(path)
+                if path is not None and private and path not in self._temporary:
                     made[life.label] += 1
                     self._temporary[path] = f"TEMP{life.label}.{made[life.label]}"
             elif call.name in _UNNAMED and call.error is None:
@@ -172,7 +179,7 @@ class Names:
         return f"{above}/{self._plain(base)}"
 
     def _plain(self, text: str) -> str:
-        text = _UUID.sub("UUID", text)
+        text = _EVENT_LOG.sub("PROCESS.events", _UUID.sub("UUID", text))
         if self._pid is not None:
             text = self._pid.sub("PID", text)
         return text.encode("unicode_escape").decode() if not text.isprintable() else text

@@ -7,8 +7,8 @@ What is left out, because it differs between repetitions, directories or users, 
 machine: process and descriptor numbers, addresses, times, file sizes, owners, random bytes and all contents;
 the calls in `trace_calls.UNTOLD`; calls that were interrupted or would have blocked; looks (stat, access,
 readlink, failed open and exec) at what lies outside the study; everything done with a file outside the study,
-or with a library or Python module, apart from opening it; whether a module came from its source or from byte
-code. Reads and writes of one file in a row are one line with the sum of their bytes.
+or with a library, a Python module or a log of metrics, apart from opening it; whether a module came from its
+source or from byte code. Reads and writes of one file in a row are one line with the sum of their bytes.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ class _Reduction:
             return None
         target = self.names.object(*shown)
         counted = self.names.is_study(target) and not self.names.is_code(target)
+        counted = counted and not self.names.is_event_log(target)
         if call.name in TRANSFERS:
             return self.transfer(call, target, counted=counted)
         if not counted:

@@ -39,11 +39,17 @@ class Plot(_Declared, frozen=True, kw_only=True):
 
 
 class Plan(_Declared, frozen=True, kw_only=True):
-    """What the experiment is expected to need: CPUs, memory (`512MiB`), wall time (`30s`, `2h`)."""
+    """What the experiment is expected to need: CPUs, memory (`512MiB`), memory of graphics cards, wall time (`2h`).
+
+    A run that takes more than `amber` percent over it is shown in amber, more than `red` percent in red.
+    """
 
     cpus: int | None = None
     memory: str | None = None
+    gpu_memory: str | None = None
     time: str | None = None
+    amber: float = 10.0
+    red: float = 25.0
 
 
 class Collected(_Declared, frozen=True, kw_only=True):

@@ -66,11 +66,24 @@ class Hardware(Recorded, frozen=True, kw_only=True):
 
 
 class Usage(Recorded, frozen=True, kw_only=True):
-    """Measured by the kernel for the command and its children: seconds and bytes."""
+    """Measured of the command and what it starts: seconds and bytes.
+
+    `peak_memory` is what the kernel keeps: the greatest resident set of any single process (ru_maxrss), exact, but
+    not of all together. Below what the tool itself holds (some 30 MiB) the kernel cannot tell, and it is the mark
+    that was last seen (VmHWM), or, of a command that was over before anybody looked, an upper bound.
+
+    `group_memory` is the greatest sum of the proportional sets (PSS) of all processes at one moment, sampled, and
+    only there if there were several at once. `gpu_memory` is the most that nvidia-smi reported, sampled: of the
+    command's own processes, or, where `gpu_scope` says `cards`, how far the use of all cards rose above what it was
+    at the start (other people's included).
+    """
 
     user_seconds: float
     system_seconds: float
     peak_memory: int
+    group_memory: int | None = None
+    gpu_memory: int | None = None
+    gpu_scope: Literal["processes", "cards"] | None = None
 
 
 class TraceSummary(Recorded, frozen=True, kw_only=True):
@@ -99,8 +112,9 @@ class RunRecord(Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
     Times are ISO 8601 in UTC, `duration` is in seconds. `recipe` names what went in (code, parameters,
     input digests, environment), `result` what came out; both are `sha256:<hex>`. `result_md5` is DVC's name
     of the result directory. `metrics` are the declared ones, read from the outputs; `series` are those logged
-    while it ran. `trace_id` is the W3C trace id of its spans, `recovered` the time a crashed run was sealed,
-    `imported` what it was imported from.
+    while it ran. `logged_params` names those of `params` that the script logged: the params file does not have them,
+    and they are no part of the recipe. `trace_id` is the W3C trace id of its spans, `recovered` the time a crashed
+    run was sealed, `imported` what it was imported from.
     """
 
     id: str
@@ -119,6 +133,7 @@ class RunRecord(Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
     argv: tuple[str, ...] = ()
     seed: int | None = None
     params: dict[str, Any] = {}
+    logged_params: tuple[str, ...] = ()
     recipe: str | None = None
     result: str | None = None
     result_md5: str | None = None

@@ -108,13 +108,14 @@ class Deviation(Recorded, frozen=True, kw_only=True):
 class Eta(Recorded, frozen=True, kw_only=True):
     """A prediction of the time that was left when it was made, against what it took (seconds).
 
+    `error` is actual - predicted; `percent` is that in percent of the predicted, None where nothing was predicted.
     `gain` and `uncertainty` (one standard deviation, seconds) are the Kalman filter's at that moment.
     """
 
     predicted: float
     actual: float
     error: float
-    percent: float
+    percent: float | None = None
     gain: float | None = None
     uncertainty: float | None = None
 

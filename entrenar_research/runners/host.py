@@ -24,6 +24,7 @@ class Host:
             stdout=job.stdout,
             stderr=job.stderr,
             echo=job.echo,
+            halt=job.halt,
         )
         return Ended(
             exit_status=outcome.exit_status,
@@ -31,6 +32,8 @@ class Host:
             usage=outcome.usage,
             seconds=outcome.seconds,
             interrupted=outcome.interrupted,
+            processes=outcome.processes,
+            halted=outcome.halted,
         )
 
 

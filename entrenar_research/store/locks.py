@@ -47,6 +47,21 @@ def gate(state: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def recovery(state: Path) -> Iterator[None]:
+    """Holds the lock of those who seal or remove runs that others left behind: one process at a time.
+
+    Raises:
+        StorageError: if the lock file cannot be made.
+    """
+    descriptor = _opened(state / "recovery.lock", "cannot lock the runs")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def turn(state: Path, experiment: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds the turn of an experiment: it is run by one process at a time; `waiting` is called before we wait.
 

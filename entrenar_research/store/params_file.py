@@ -34,7 +34,19 @@ def assign(path: Path, shown: str, assignments: Mapping[str, Any]) -> dict[str, 
         UsageError: if a key is unknown or the value is of another type than the present one.
         StorageError: if the file cannot be written; it is then as before.
     """
-    text = before = files.read_text(path, shown=shown)
+    before = files.read_text(path, shown=shown)
+    text, changes = edited(before, shown, assignments)
+    if text != before:
+        files.write_atomically(path, text)
+    return changes
+
+
+def edited(text: str, shown: str, assignments: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """The text of a params file with parameters set that exist already, and (old, new) for those that changed.
+
+    Raises:
+        UsageError: if a key is unknown or the value is of another type than the present one.
+    """
     known = dict(_leaves(Document(text, shown, dates=True).convert(dict[str, Any]), ()))
     changes: dict[str, tuple[Any, Any]] = {}
     for key, value in assignments.items():
@@ -46,9 +58,7 @@ def assign(path: Path, shown: str, assignments: Mapping[str, Any]) -> dict[str, 
         if old != value or type(old) is not type(value):
             text = yaml_edit.put(text, shown, place, value)
             changes[key] = (old, value)
-    if text != before:
-        files.write_atomically(path, text)
-    return changes
+    return text, changes
 
 
 def _leaves(params: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:

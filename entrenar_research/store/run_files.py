@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
+import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from entrenar_research.core import digests, suggest
@@ -15,6 +19,9 @@ from entrenar_research.store.yaml_text import Document, dump
 RECORD = "run.yaml"
 INPUTS = "inputs.sha256"
 OUTPUTS = "outputs.sha256"
+SCHEMA = 1
+"""The schema of the records that this version reads and writes."""
+_TELLING = re.compile(rb"^(?:status: [a-z]+$|result:|trial:)", re.MULTILINE)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -22,6 +29,34 @@ def new_id(experiment: str, now: datetime.datetime) -> str:
     """`<UTC time to the millisecond>-<experiment>-<random>`: sorts by time, never given out twice."""
     stamp = now.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")[:-3]
     return f"{stamp}Z-{experiment}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}"
+
+
+class NewerRecord(InvalidFileError):
+    """A record that a newer version wrote: nobody is to change it here."""
+
+
+def read_record(directory: Path) -> RunRecord:
+    """The record in a run directory.
+
+    Raises:
+        UsageError: if there is none, or it cannot be read.
+        NewerRecord: if a newer version wrote it.
+        InvalidFileError: if it does not hold what it should.
+    """
+    shown = f"runs/{directory.name}/{RECORD}"
+    document = Document(files.read_text(directory / RECORD, shown=shown), shown)
+    schema = document.value.get("schema") if isinstance(document.value, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerRecord(
+            f"{shown}: written by a newer version (schema {schema}; this version knows {SCHEMA})",
+            hint="use that version, or a later one, to read the run; this one leaves it as it is",
+        )
+    return document.convert(RunRecord)
+
+
+def is_good(record: RunRecord) -> bool:
+    """Whether the run made a result for its experiment; that of a trial is its sweep's, a script by itself has none."""
+    return record.status == "completed" and record.result is not None and record.trial is None
 
 
 class RunFiles:
@@ -36,7 +71,17 @@ class RunFiles:
 
     def ids(self) -> tuple[str, ...]:
         """Every recorded run, oldest first."""
-        return tuple(sorted(path.parent.name for path in self.root.glob(f"runs/*/{RECORD}")))
+        return tuple(name for name in self._names() if self._recorded(name))
+
+    def _names(self) -> list[str]:
+        """The names of everything in `runs/`, sorted: oldest first."""
+        try:
+            return sorted(os.listdir(self.root / "runs"))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _recorded(self, run_id: str) -> bool:
+        return os.path.isfile(f"{self.root}/runs/{run_id}/{RECORD}")  # noqa: PTH113 - thousands of runs
 
     def load(self, run_id: str) -> RunRecord:
         """The record of a run.
@@ -48,18 +93,19 @@ class RunFiles:
         path = self.directory(run_id) / RECORD
         if not path.is_file():
             raise suggest.unknown("run", run_id, self.ids(), remedy="make one with `entrenar-research run NAME`")
-        shown = f"runs/{run_id}/{RECORD}"
-        return Document(files.read_text(path, shown=shown), shown).convert(RunRecord)
+        return read_record(path.parent)
 
     def resolve(self, text: str) -> RunRecord:
-        """A run by its id, the unique beginning or end of one, or an experiment's name (its last good run).
+        """A run by its id, the unique beginning or end of one, or an experiment's name.
+
+        That is the experiment's last good run; if it has none, as with those of scripts, its last completed one.
 
         Raises:
             UsageError: if nothing or more than one thing fits.
         """
         if (self.directory(text) / RECORD).is_file():
             return self.load(text)
-        last = self.latest(text)
+        last = self.latest(text) or self._newest(text, lambda record: True)
         if last is not None:
             return last
         fitting = [run_id for run_id in self.ids() if run_id.startswith(text) or run_id.endswith(f"-{text}")]
@@ -85,17 +131,35 @@ class RunFiles:
         return tuple(found)
 
     def latest(self, experiment: str) -> RunRecord | None:
-        """The last completed run of an experiment, or None."""
-        for run_id in reversed(self.ids()):
+        """The last good run of an experiment, or None."""
+        return self._newest(experiment, is_good, needed=(b"result:",), ruled_out=(b"trial:",))
+
+    def _newest(
+        self, experiment: str, fits: Callable[[RunRecord], bool], *,
+        needed: tuple[bytes, ...] = (), ruled_out: tuple[bytes, ...] = (),
+    ) -> RunRecord | None:  # fmt: skip
+        """The newest completed run that `fits`. A record that we wrote and whose lines say no is not parsed for it."""
+        for run_id in reversed(self._names()):
             if f"-{experiment}-" not in run_id:
                 continue
-            try:
-                record = self.load(run_id)
-            except (InvalidFileError, UsageError):
+            said = self._said(run_id)
+            ours = sum(words.startswith(b"status: ") for words in said) == 1
+            wanted = (b"status: completed", *needed)
+            if ours and (any(words not in said for words in wanted) or any(words in said for words in ruled_out)):
                 continue
-            if record.experiment == experiment and record.status == "completed":
-                return record
+            with contextlib.suppress(InvalidFileError, UsageError):
+                record = self.load(run_id)
+                if record.experiment == experiment and record.status == "completed" and fits(record):
+                    return record
         return None
+
+    def _said(self, run_id: str) -> list[bytes]:
+        """What the telling lines of a record say."""
+        try:
+            with open(self.root / "runs" / run_id / RECORD, "rb") as stream:
+                return _TELLING.findall(stream.read())
+        except OSError:
+            return []
 
     def pair(self, one: str, other: str | None) -> tuple[RunRecord, RunRecord]:
         """Two runs to compare; without `other`, the last good run of `one`'s experiment and the one before it.
@@ -144,7 +208,8 @@ class RunFiles:
         directory = self.directory(record.id)
         with files.refusals(f"cannot tidy runs/{record.id}"):
             for part in directory.glob(".*.part"):
-                part.unlink(missing_ok=True)
+                if not part.is_dir():
+                    part.unlink(missing_ok=True)
         sums.close(directory)
 
     def closed(self, run_id: str) -> bool:

@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.core import suggest
+from entrenar_research.core import plans, suggest
 from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
-from entrenar_research.models.experiment import Collected, Declaration, Experiment, Metric
+from entrenar_research.models.experiment import Collected, Declaration, Experiment, Metric, Plan
 from entrenar_research.models.study import Study
-from entrenar_research.store import files
+from entrenar_research.store import files, study_root
 from entrenar_research.store.yaml_text import Document, dump
 
-STUDY_FILE = "study.yaml"
+STUDY_FILE = study_root.STUDY_FILE
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -29,14 +29,7 @@ def find_root(start: Path) -> Path:
     Raises:
         NotAStudyError: if there is none.
     """
-    here = start.resolve()
-    for directory in (here, *here.parents):
-        if (directory / STUDY_FILE).is_file():
-            return directory
-    raise NotAStudyError(
-        f"{start}: not inside a study: there is no {STUDY_FILE} here or in a directory above",
-        hint="make one with `entrenar-research init DIR`, or change into one",
-    )
+    return Path(study_root.find(str(start)))
 
 
 def check_name(name: str, what: str) -> str:
@@ -102,6 +95,7 @@ class StudyFiles:
         document = Document(files.read_text(self.root / relative, shown=relative), relative)
         declaration = document.convert(Declaration)
         _check_paths(declaration, document, f"experiments/{name}/result")
+        _check_plan(declaration.plan, document)
         return Experiment(name=name, declaration=_normal(declaration))
 
     def _unknown(self, name: str) -> UsageError:
@@ -201,6 +195,13 @@ def _check_paths(declaration: Declaration, document: Document, result: str) -> N
                 f"{document.name}, line {document.line(where)}: the plot is drawn from {plot.file!r}, which is not "
                 f"among the outputs ({', '.join(sorted(outputs))})"
             )
+
+
+def _check_plan(plan: Plan, document: Document) -> None:
+    senseless = plans.check(plan)
+    if senseless is not None:
+        key, words = senseless
+        raise InvalidFileError(f"{document.name}, line {document.line(['plan', key])}: `plan.{key}`: {words}")
 
 
 def _among(path: str, outputs: Iterable[str]) -> bool:

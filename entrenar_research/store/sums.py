@@ -12,8 +12,8 @@ from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import files, hashing
 
 NAME = "SHA256SUMS"
-_PART = re.compile(r"(^|/)\.[^/]*\.part$")
-"""A file that is being written, by us or by a process that died."""
+_PART = re.compile(r"(^|/)\.[^/]*\.part(/|$)")
+"""A file that is being written, by us or by a process that died, or a directory that is being deleted."""
 
 
 def _members(directory: Path) -> list[str]:

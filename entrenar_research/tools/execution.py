@@ -9,13 +9,14 @@ A signal from the terminal reaches this process alone and is passed on once, to 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,20 +24,27 @@ import msgspec
 
 from entrenar_research.errors import UsageError
 from entrenar_research.models.run import Usage
+from entrenar_research.tools import watching
 
 _GUARD = 'trap "" HUP INT QUIT TERM; echo; read -r end; kill -s KILL 0'
 _GRACE_SECONDS = 5.0
 _ECHO_SECONDS = 0.05
+_HALT_SECONDS = 0.2
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended: status as a shell gives it (128 + n for signal n), signal name, resources."""
+    """How a command ended: status as a shell gives it (128 + n for signal n), signal name, resources.
+
+    `processes` are the ids of those of its processes that were seen. `halted` is why we stopped it.
+    """
 
     exit_status: int
     signal: str | None
     usage: Usage
     seconds: float
     interrupted: bool
+    processes: frozenset[int] = frozenset()
+    halted: str | None = None
 
 
 def execute(
@@ -47,8 +55,12 @@ def execute(
     stdout: Path,
     stderr: Path,
     echo: bool = False,
+    halt: Callable[[], str | None] | None = None,
 ) -> Outcome:
     """Runs `argv` to its end. With `echo` what it writes also appears on our own streams while it runs.
+
+    `halt` is asked a few times a second whether the command is to be stopped: once it says why, the group is given
+    SIGTERM, and SIGKILL five seconds later.
 
     An interrupt (Ctrl-C, SIGTERM) is given to the command's process group as SIGINT (as SIGTERM where SIGINT is
     ignored, as in the background of a script); it has five seconds, or until the second interrupt, before it is
@@ -60,13 +72,20 @@ def execute(
     """
     started = time.monotonic()
     with _guarded_group() as group:
-        child = _start(argv, cwd, env, (stdout, stderr), group)
-        followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
-        waited, interrupted = _wait(child.pid, group, followers)
+        watch = watching.Watch(group)
+        try:
+            child = _start(argv, cwd, env, (stdout, stderr), group)
+            watch.follow(child.pid)
+            followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
+            stop = _Stop(group, halt)
+            waited = _wait(child.pid, stop, followers)
+        finally:
+            seen = watch.end()
         child.returncode = os.waitstatus_to_exitcode(waited[0])
+        seconds = time.monotonic() - started
     for follower in followers:
         follower.copy()
-    return _outcome(waited, time.monotonic() - started, interrupted=interrupted)
+    return _outcome(waited, seconds, seen, stop)
 
 
 @contextlib.contextmanager
@@ -119,30 +138,62 @@ class _Follower:
         os.close(self._descriptor)
 
 
-def _wait(pid: int, group: int, followers: Sequence[_Follower]) -> tuple[tuple[int, float, float, int], bool]:
-    """Waits for the child; (wait status, user s, system s, peak KiB) and whether we were interrupted."""
+class _Stop:
+    """Ends a process group before its time: gently, and by force when that has not helped."""
+
+    def __init__(self, group: int, halt: Callable[[], str | None] | None) -> None:
+        self._group, self._halt = group, halt
+        self._deadline: float | None = None
+        self.interrupted = False
+        self.halted: str | None = None
+
+    @property
+    def pause(self) -> float:
+        """For how long there is nothing to do here, in seconds."""
+        if self._deadline is not None:
+            return _ECHO_SECONDS
+        return _HALT_SECONDS if self._halt is not None else math.inf
+
+    def look(self) -> None:
+        """Asks whether to stop; by force once the time is up."""
+        if self._deadline is not None:
+            if time.monotonic() > self._deadline:
+                os.killpg(self._group, signal.SIGKILL)
+        elif self._halt is not None:
+            self.halted = self._halt()
+            if self.halted is not None:
+                self._end(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """Stops it because the person said so; the second time by force."""
+        again, self.interrupted = self.interrupted, True
+        self._end(signal.SIGKILL if again else _gentle())
+
+    def _end(self, number: signal.Signals) -> None:
+        os.killpg(self._group, number)
+        self._deadline = time.monotonic() + _GRACE_SECONDS
+
+
+def _wait(pid: int, stop: _Stop, followers: Sequence[_Follower]) -> tuple[int, float, float, int]:
+    """Waits for the child: wait status, user seconds, system seconds, peak KiB."""
     descriptor = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    deadline: float | None = None
-    interrupted = False
     try:
         while True:
             try:
-                timeout = _ECHO_SECONDS if followers or deadline is not None else None
-                if poll.poll(None if timeout is None else timeout * 1000):
+                pause = min(stop.pause, _ECHO_SECONDS if followers else math.inf)
+                if poll.poll(None if pause == math.inf else 1000 * pause + 1):
                     break
                 for follower in followers:
                     follower.copy()
-                if deadline is not None and time.monotonic() > deadline:
-                    os.killpg(group, signal.SIGKILL)
+                stop.look()
             except KeyboardInterrupt:
-                os.killpg(group, signal.SIGKILL if interrupted else _gentle())
-                interrupted, deadline = True, time.monotonic() + _GRACE_SECONDS
+                stop.interrupt()
         _, status, usage = os.wait4(pid, 0)
     finally:
         os.close(descriptor)
-    return (status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss), interrupted
+    return status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss
 
 
 def _gentle() -> signal.Signals:
@@ -150,18 +201,27 @@ def _gentle() -> signal.Signals:
     return signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
 
 
-def _outcome(waited: tuple[int, float, float, int], seconds: float, *, interrupted: bool) -> Outcome:
+def _outcome(waited: tuple[int, float, float, int], seconds: float, seen: watching.Seen, stop: _Stop) -> Outcome:
     code = os.waitstatus_to_exitcode(waited[0])
     name: str | None = None
     if code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
         name = name or f"signal {-code}"
-    usage = Usage(user_seconds=round(waited[1], 6), system_seconds=round(waited[2], 6), peak_memory=waited[3] * 1024)
+    usage = Usage(
+        user_seconds=round(waited[1], 6),
+        system_seconds=round(waited[2], 6),
+        peak_memory=seen.peak(waited[3] * 1024),
+        group_memory=seen.memory,
+        gpu_memory=seen.gpu_memory,
+        gpu_scope=seen.gpu_scope,
+    )
     return Outcome(
         exit_status=128 - code if code < 0 else code,
         signal=name,
         usage=usage,
         seconds=round(seconds, 6),
-        interrupted=interrupted,
+        interrupted=stop.interrupted,
+        processes=seen.processes,
+        halted=stop.halted,
     )

@@ -47,7 +47,7 @@ def test_a_new_key(door: Door, world: World, tiny: Path, home: Path, at_home: di
     public = world.run("ssh-keygen", "-y", "-f", key, cwd=home).stdout.split()
     assert public[0] == "ssh-ed25519"
     assert re.fullmatch(
-        r'ada@example\.org namespaces="git",valid-after="\d{8}Z",valid-before="\d{8}Z" '
+        r'ada@example\.org namespaces="git,model-bypass@entrenar-research",valid-after="\d{8}Z",valid-before="\d{8}Z" '
         + re.escape(" ".join(public[:2])),
         entries(tiny)[-1],
     )

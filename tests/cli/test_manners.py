@@ -244,6 +244,6 @@ def test_bash_takes_the_completion(world: World, tiny: Path, tmp_path: Path) -> 
     assert complete("golden", "ch") == ["check"]
     assert complete("run", "line", "--f") == ["--force", "--fix", "--format"]
     assert complete("cite", "--format", "") == ["bibtex", "cff"]
-    assert complete("seal", "") == ["experiment", "golden"]
+    assert complete("seal", "") == ["experiment", "golden", "sweep"]
     assert set(complete("-")) == {"-h", "--help", "-V", "--version", "-C"}
     assert "bundle" in complete("")

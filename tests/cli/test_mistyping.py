@@ -9,7 +9,10 @@ import pytest
 from entrenar_research.core import suggest
 from tests.cli.conftest import Door
 
-ALL = "there is: doctor, init, keys, experiment, run, status, runs, golden, seal, verify, cite, bundle, completion"
+ALL = (
+    "there is: doctor, init, keys, experiment, run, status, sweep, runs, golden, lineage, models, import, seal, verify"
+    " and 3 more"
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,7 @@ ALL = "there is: doctor, init, keys, experiment, run, status, runs, golden, seal
         ("run", "`run` needs NAME", "see `entrenar-research run --help`"),
         ("runs show", "`runs show` needs RUN", "usage: entrenar-research runs show [-h] [--format {text,json}] RUN"),
         ("run line -- ls", "`run` takes no command after `--`; found ls", "see `entrenar-research run --help`"),
-        ("seal line -m x", "`seal`: KIND: found 'line', expected experiment or golden",
+        ("seal line -m x", "`seal`: KIND: found 'line', expected experiment, golden or sweep",
          "see `entrenar-research seal --help`"),
         ("seal experiment line -m -x", "`seal`: -m/--message needs a value",
          "if -x is meant as the value, write it as `--message=-x`"),

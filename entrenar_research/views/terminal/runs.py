@@ -1,22 +1,12 @@
-"""Drawing runs: one that just ended, a list of them, two side by side."""
+"""Drawing a run that has just ended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from entrenar_research.actions.run import Ran
-from entrenar_research.core import recipe
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import Observed, RunRecord
-from entrenar_research.views.terminal.screen import Screen, seconds, size
-
-STATUS_STYLES = {
-    "completed": "good",
-    "failed": "bad",
-    "lost": "bad",
-    "cancelled": "doubt",
-    "running": "quiet",
-}
+from entrenar_research.views.terminal import plans
+from entrenar_research.views.terminal.screen import Screen, seconds
 
 
 def number(value: float) -> str:
@@ -38,6 +28,7 @@ def draw_run(screen: Screen, ran: Ran, experiment: Experiment) -> None:
     _draw_metrics(screen, ran, experiment)
     if ran.reasons:
         _draw_observed(screen, record)
+        plans.draw_warnings(screen, record)
     for words in ran.fixed:
         screen.line(words, "good")
     for words in ran.drift:
@@ -100,67 +91,3 @@ def _offences(seen: Observed) -> list[tuple[str, str]]:
     words += [(f"writes {path}, which is not declared", "doubt") for path in seen.undeclared_writes]
     words += [(f"network: {call}", "bad") for call in seen.network]
     return words
-
-
-def draw_list(screen: Screen, records: Sequence[RunRecord]) -> None:
-    """Runs, newest last, with their first metrics."""
-    if not records:
-        screen.line("no runs yet: `entrenar-research run NAME` makes one")
-        return
-    rows = []
-    for record in records:
-        shown = ", ".join(f"{name} {number(value)}" for name, value in list(record.metrics.items())[:3])
-        length = "" if record.duration is None else seconds(record.duration)
-        rows.append([record.id, record.experiment, record.status, length, shown])
-    styles = [STATUS_STYLES[record.status] for record in records]
-    screen.table(["run", "experiment", "status", "took", "metrics"], rows, styles=styles, styled=2, right=(3,))
-
-
-def draw_record(screen: Screen, record: RunRecord) -> None:
-    """One run in full."""
-    screen.line(f"{record.id}  {record.status}", STATUS_STYLES[record.status])
-    rows = [
-        ["experiment", record.experiment],
-        ["command", record.command],
-        ["started", record.started],
-        ["took", "" if record.duration is None else seconds(record.duration)],
-        ["exit status", "" if record.exit_status is None else str(record.exit_status)],
-        ["failure", record.failure or ""],
-        ["recipe", record.recipe or ""],
-        ["result", record.result or ""],
-        [
-            "commit",
-            f"{record.git.commit or 'none'}{' (with uncommitted changes)' if record.git.dirty else ''}",
-        ],
-        ["runner", record.runner],
-    ]
-    words = f"{record.trace.level}: {record.trace.status}"
-    more = f"{record.trace.calls} calls" if record.trace.calls else record.trace.reason
-    rows.append(["trace", f"{words} ({more})" if more else words])
-    if record.usage is not None:
-        rows.append(["peak memory", size(record.usage.peak_memory)])
-    rows += [[f"param {key}", str(value)] for key, value in recipe.dotted(record.params).items()]
-    rows += [[f"metric {key}", number(value)] for key, value in record.metrics.items()]
-    screen.fields([row for row in rows if row[1]])
-    files = [[kind, item.path, item.digest.removeprefix("sha256:")[:16], size(item.size)]
-             for kind, items in (("code", record.code), ("input", record.inputs), ("output", record.outputs))
-             for item in items]  # fmt: skip
-    screen.table(["role", "path", "sha256", "size"], files, right=(3,))
-
-
-def draw_comparison(screen: Screen, one: RunRecord, other: RunRecord) -> None:
-    """Two runs side by side: what differs in their recipes, and every metric."""
-    screen.line(f"A  {one.id}\nB  {other.id}")
-    changes = recipe.differences(one, other)
-    for words in changes:
-        screen.line(f"  {words}")
-    if not changes:
-        screen.line("  same recipe", "good")
-    rows = []
-    for name in sorted({*one.metrics, *other.metrics}):
-        left, right = one.metrics.get(name), other.metrics.get(name)
-        change = "" if left is None or right is None else "same" if left == right else f"{right - left:+.6g}"
-        rows.append([name, "" if left is None else number(left), "" if right is None else number(right), change])
-    screen.table(["metric", "A", "B", "change"], rows, right=(1, 2, 3))
-    same = one.result is not None and one.result == other.result
-    screen.line("results: identical" if same else "results: different", "good" if same else "doubt")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
 
-import msgspec
+from entrenar_research.views.terminal.widths import visible, width
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `runs list` imports this module, and is quick
+    from typing import Any, TextIO
+
+__all__ = ["STYLES", "Screen", "counted", "seconds", "size", "visible", "width"]
 
 STYLES = {
     "good": "green",
@@ -20,7 +23,6 @@ STYLES = {
     "strong": "bold",
 }
 _NARROW = 80
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
@@ -50,6 +52,8 @@ class Screen:
 
     def json(self, value: Any) -> None:
         """A value as one line of JSON."""
+        import msgspec  # costs 15 ms
+
         self.stream.write(msgspec.json.encode(value).decode() + "\n")
         self.stream.flush()
 
@@ -120,6 +124,24 @@ class Screen:
                 self._bar = None
 
     @contextlib.contextmanager
+    def redrawn(self) -> Iterator[Callable[[Callable[[int, int], Sequence[tuple[str, str | None]]]], None]]:
+        """Lines on a lively terminal that are drawn over and over, and go at the end.
+
+        Yields `show(draw)`; `draw` is given columns and rows, and makes the lines with their styles.
+        """
+        from rich.live import Live  # costs 60 ms, needed only on a terminal
+        from rich.text import Text
+
+        console = self._console()
+        with Live(console=console, transient=True, auto_refresh=False) as display:
+
+            def show(draw: Callable[[int, int], Sequence[tuple[str, str | None]]]) -> None:
+                lines = [Text(line, STYLES.get(style or "", "")) for line, style in draw(console.width, console.height)]
+                display.update(Text("\n").join(lines), refresh=True)
+
+            yield show
+
+    @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Takes the progress bar away while a person is asked something."""
         if self._bar is None:
@@ -161,21 +183,6 @@ def _print_stacked(console: Any, rows: Sequence[Sequence[str]], looks: Sequence[
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
     return [max(width(cell) for cell in column) for column in zip(*lines, strict=True)]
-
-
-def visible(text: str) -> str:
-    """The text with control characters made visible: a name in somebody's bundle cannot command the terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
-def width(text: str) -> int:
-    """The columns that a text takes on a terminal: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -240,3 +240,23 @@ def test_the_identity_is_that_of_the_lines() -> None:
 
 def test_counts_are_by_name() -> None:
     assert counts_of(["1 read(x) = 1", "1.1 read(y) = 2", "1 exit(0)"]) == {"exit": 1, "read": 2}
+
+
+def test_a_log_of_metrics_is_opened_and_no_more(lines: Lines) -> None:
+    """How it is named, how far it grows and when it is cut off is no doing of the program."""
+    few, many = (
+        lines(
+            f'1 openat(AT_FDCWD</s>, "/s/events/{name}", O_RDWR|O_CREAT|O_EXCL, {mode}) = 3</s/events/{name}>',
+            f"1 flock(3</s/events/{name}>, LOCK_EX) = 0",
+            *[f"1 fallocate(3</s/events/{name}>, 0, {piece << 20}, 1048576) = 0" for piece in range(growth)],
+            f"1 mmap(NULL, 1048576, PROT_READ|PROT_WRITE, MAP_SHARED, 3</s/events/{name}>, 0) = 0x7f1",
+            f"1 ftruncate(3</s/events/{name}>, {growth * 999}) = 0",
+            f"1 fsync(3</s/events/{name}>) = 0",
+            f"1 close(3</s/events/{name}>) = 0",
+        )
+        for name, mode, growth in (("1-9aaz.events", "0644", 1), ("31337-0000.events", "0600", 5))
+    )
+    assert few == many == ["openat($STUDY/events/PROCESS.events, O_RDWR|O_CREAT|O_EXCL) = ok"]
+    assert lines('1 openat(AT_FDCWD</s>, "/s/some.events", O_RDONLY) = 3</s/some.events>') == [
+        "openat($STUDY/some.events, O_RDONLY) = ok"
+    ]

@@ -1,0 +1,1 @@
+"""Importers: reading the runs that other trackers recorded, without those trackers."""
