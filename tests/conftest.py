@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Who started us may have had us ignore Ctrl-C, as scripts do with what they put into the background: what we start
+# listens to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadlines: machines are shared. In CI the same examples every time: a change is judged by what it changes.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -78,7 +78,7 @@ def _from_event_logs(study: StudyFiles, record: RunRecord) -> RunRecord:
     directory = runs.directory(record.id)
     place = directory / layout.DIRECTORY
     if not place.is_dir():
-        return record
+        return msgspec.structs.replace(record, lineage=_lineage(study, record, ()))
     logs = tuple(_still_held(item) for item in logged.event_logs(directory))
     record = fold(study, record, logged.gather(logs))
     parquet = series_files.available()
@@ -155,7 +155,9 @@ def fold(study: StudyFiles, record: RunRecord, found: Logged) -> RunRecord:
     elif failure is None and record.status == "cancelled":
         failure = diagnosis.cancelled()
     artifacts, damaged = _checked(RunFiles(study.root).directory(record.id), notes.artifacts)
-    telemetry = msgspec.structs.replace(found.telemetry, damaged=(*found.telemetry.damaged, *damaged))
+    known = record.telemetry.damaged if record.telemetry is not None else ()
+    told = tuple(dict.fromkeys((*known, *found.telemetry.damaged, *damaged)))
+    telemetry = msgspec.structs.replace(found.telemetry, damaged=told)
     return msgspec.structs.replace(
         record,
         params={**record.params, **logged_params},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from entrenar_research.core import etas, recipe
+from entrenar_research.core import etas, methods, recipe
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Deviation, Series
 from entrenar_research.views.terminal.curves import sparkline
@@ -39,6 +39,8 @@ def draw(screen: Screen, record: RunRecord, shown: str, curve: Curve) -> None:
     _draw_failure(screen, record)
     _draw_plan(screen, record.plan)
     _draw_series(screen, record.series, curve if screen.terminal else lambda key: None)
+    for words in methods.findings(record.params):
+        screen.line(f"warning: {flat(words)}", "doubt")
     for words in record.warnings[:_WARNINGS]:
         screen.line(f"warning: {flat(words)}", "doubt")
     if len(record.warnings) > _WARNINGS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from entrenar_research.actions.run import Ran
+from entrenar_research.core import methods
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import Observed, RunRecord
 from entrenar_research.views.terminal import plans
@@ -29,6 +30,8 @@ def draw_run(screen: Screen, ran: Ran, experiment: Experiment) -> None:
     if ran.reasons:
         _draw_observed(screen, record)
         plans.draw_warnings(screen, record)
+        for words in methods.findings(record.params):
+            screen.line(f"warning: {words}", "doubt")
     for words in ran.fixed:
         screen.line(words, "good")
     for words in ran.drift:
