@@ -8,7 +8,6 @@ wait for a moment.
 from __future__ import annotations
 
 import os
-import resource
 import threading
 import time
 from typing import Literal
@@ -56,7 +55,7 @@ class Watch:
 
     def __init__(self, group: int) -> None:
         self._group = group
-        self._own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._own = _numbers("/proc/self/status", "VmHWM:")[0] * 1024
         self._processes: set[int] = set()
         self._largest = 0
         self._memory = 0
