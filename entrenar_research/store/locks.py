@@ -17,18 +17,29 @@ _POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
+def held(path: Path, complaint: str) -> Iterator[None]:
+    """Holds the lock on a file, which is made if need be; waits for it. `complaint` begins the message of the error.
+
+    Raises:
+        StorageError: if the lock file cannot be made.
+    """
+    descriptor = opened(path, complaint)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def exclusive(state: Path) -> Iterator[None]:
     """Holds the study's write lock: one process at a time puts results in place, writes `dvc.lock` or seals.
 
     Raises:
         StorageError: if the lock file cannot be made.
     """
-    descriptor = _opened(state / "lock", "cannot lock the study")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with held(state / "lock", "cannot lock the study"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -38,12 +49,8 @@ def gate(state: Path) -> Iterator[None]:
     Raises:
         StorageError: if the lock file cannot be made.
     """
-    descriptor = _opened(state / "staging.lock", "cannot lock the staging areas")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with held(state / "staging.lock", "cannot lock the staging areas"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -53,12 +60,8 @@ def recovery(state: Path) -> Iterator[None]:
     Raises:
         StorageError: if the lock file cannot be made.
     """
-    descriptor = _opened(state / "recovery.lock", "cannot lock the runs")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with held(state / "recovery.lock", "cannot lock the runs"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -68,7 +71,7 @@ def turn(state: Path, experiment: str, waiting: Callable[[], None]) -> Iterator[
     Raises:
         StorageError: if the lock file cannot be made.
     """
-    descriptor = _opened(state / "turns" / experiment, f"cannot lock {experiment}")
+    descriptor = opened(state / "turns" / experiment, f"cannot lock {experiment}")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +92,7 @@ def without_dvc(root: Path) -> Iterator[None]:
     Raises:
         StorageError: if it cannot be had, after a minute.
     """
-    descriptor = _opened(root / ".dvc" / "tmp" / "lock", "cannot lock DVC")
+    descriptor = opened(root / ".dvc" / "tmp" / "lock", "cannot lock DVC")
     try:
         deadline = time.monotonic() + _DVC_SECONDS
         while not _taken(descriptor):
@@ -112,7 +115,12 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
-def _opened(path: Path, doing: str) -> int:
-    with files.refusals(doing):
+def opened(path: Path, complaint: str) -> int:
+    """The descriptor of a lock file, which is made if need be.
+
+    Raises:
+        StorageError: if it cannot be; `complaint` begins the message.
+    """
+    with files.refusals(complaint):
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -18,12 +18,13 @@ from entrenar_research.core import quantities, recipe, suggest, sweep_fitting, s
 from entrenar_research.errors import InvalidFileError, StorageError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.sweep import Aim, Sweep, SweepDeclaration
-from entrenar_research.store import files
+from entrenar_research.store import files, locks
 from entrenar_research.store.study_files import StudyFiles, check_name
 from entrenar_research.store.yaml_text import Document, dump
 
 Place = list[str | int]
 _LARGEST_SEED = 2**63
+_COMPLAINT = "cannot lock the sweep"
 _REMEDY = "write one with `entrenar-research sweep new NAME --experiment EXPERIMENT`"
 
 
@@ -161,12 +162,8 @@ class SweepFiles:
         Raises:
             StorageError: if the lock file cannot be made.
         """
-        descriptor = _opened(self.state(name) / "lock")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locks.held(self.state(name) / "lock", _COMPLAINT):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def at_work(self, name: str) -> Iterator[str]:
@@ -178,7 +175,7 @@ class SweepFiles:
         worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         path = self.state(name) / "workers" / worker
         with self.alone(name):  # or its file would be taken for that of a dead one before it is locked
-            descriptor = _opened(path)
+            descriptor = locks.opened(path, _COMPLAINT)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             yield worker
@@ -222,12 +219,6 @@ class SweepFiles:
 def text_of(declaration: SweepDeclaration) -> str:
     """A declaration as YAML."""
     return dump(declaration)
-
-
-def _opened(path: Path) -> int:
-    with files.refusals("cannot lock the sweep"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def _fault(document: Document, where: Place, words: str, hint: str | None = None) -> InvalidFileError:
