@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks import run_directories
 from benchmarks.measuring import Case, command, in_turn
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.catalogue.filter import Request
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOL = str(Path(sys.executable).with_name("entrenar-research"))

@@ -9,9 +9,10 @@ from pathlib import Path
 from benchmarks.measuring import in_turn, show_absolute
 from entrenar_research.actions.comparison import listed
 from entrenar_research.client.reading import Log
-from entrenar_research.core.curves import ordered, thinned
-from entrenar_research.store import points, series_files, sums
-from entrenar_research.store.logged import EventLog
+from entrenar_research.core.tracking.curves import ordered, thinned
+from entrenar_research.store import sums
+from entrenar_research.store.logged import points, series_files
+from entrenar_research.store.logged.log import EventLog
 
 POINTS = 1_000_000
 _PIXELS = 2400

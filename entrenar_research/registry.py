@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from typing import Any
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 
 
 def names(family: str) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.catalogue.filter import Request
 from entrenar_research.store.run_files import RunFiles
 
 STUDY = "title: Runs\nlicense: MIT\nauthors:\n- family: Lovelace\n  given: Ada\n"

@@ -15,7 +15,8 @@ import msgspec
 
 from entrenar_research.actions import conclusion, diagnosis, observation, recipes, sealing, surroundings, trace_files
 from entrenar_research.client import liveness
-from entrenar_research.core import digests, handover, pins, plans, recipe
+from entrenar_research.core import digests, pins, recipe
+from entrenar_research.core.tracking import handover, plans
 from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError, StorageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Observed, RunRecord, RunStatus, TraceSummary

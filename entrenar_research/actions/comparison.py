@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from entrenar_research.client import layout
-from entrenar_research.core import comparison
-from entrenar_research.core.comparison import Comparison
-from entrenar_research.core.curves import Curve, ordered
+from entrenar_research.core.tracking import comparison
+from entrenar_research.core.tracking.comparison import Comparison
+from entrenar_research.core.tracking.curves import Curve, ordered
 from entrenar_research.errors import MissingToolError, ResearchError, UsageError
 from entrenar_research.models.experiment import Goal
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import logged, points
+from entrenar_research.store.logged import log, points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tools.git import Git
@@ -44,9 +44,9 @@ def compare(files: StudyFiles, names: Sequence[str]) -> tuple[Comparison, tuple[
 def with_logged(root: Path, run: RunRecord) -> RunRecord:
     """The record of a run, with what its processes have logged so far if it is open."""
     directory = RunFiles(root).directory(run.id)
-    if not (directory / layout.DIRECTORY).is_dir() or logged.is_sealed(directory):
+    if not (directory / layout.DIRECTORY).is_dir() or log.is_sealed(directory):
         return run
-    found = logged.logged(directory)
+    found = log.logged(directory)
     return msgspec.structs.replace(run, series=found.series, params={**run.params, **found.notes.params})
 
 

@@ -14,13 +14,14 @@ from entrenar_research.core import recipe
 from entrenar_research.errors import IntegrityError, InvalidFileError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import FileDigest, RunRecord
-from entrenar_research.store import files, locks, logged, run_files, staging
+from entrenar_research.store import files, locks, run_files, staging
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.hashing import FileHash, Hasher
+from entrenar_research.store.logged import log
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.store.yaml_text import Document
 from entrenar_research.tools import dvc
 
@@ -200,7 +201,7 @@ def recover(study: StudyFiles, now: datetime.datetime | None = None) -> tuple[st
 
 def _recovered(study: StudyFiles, area: Staging, now: str) -> tuple[str, ...]:
     runs = RunFiles(study.root)
-    if logged.is_written(runs.directory(area.run_id)):
+    if log.is_written(runs.directory(area.run_id)):
         return (f"run {area.run_id}: the process that started it died, its command still runs; it is left alone",)
     record = area.promised()
     if record is not None and not runs.closed(area.run_id):

@@ -13,9 +13,9 @@ from typing import Self
 import msgspec
 
 from entrenar_research.client import liveness
-from entrenar_research.core import failures
-from entrenar_research.core.failures import Evidence
-from entrenar_research.core.kernel_log import about
+from entrenar_research.core.failures import classification
+from entrenar_research.core.failures.classification import Evidence
+from entrenar_research.core.failures.kernel_log import about
 from entrenar_research.errors import (
     InvalidFileError,
     MissingToolError,
@@ -27,8 +27,8 @@ from entrenar_research.errors import (
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Failure
 from entrenar_research.runners.port import Ended
-from entrenar_research.store import logged
-from entrenar_research.store.logged_notes import LoggedFailure
+from entrenar_research.store.logged import log
+from entrenar_research.store.logged.notes import LoggedFailure
 from entrenar_research.tools import kernel
 
 _TAIL = 256 << 10
@@ -67,7 +67,7 @@ def of_command(root: Path, directory: Path, argv: tuple[str, ...], ended: Ended,
     What the client noted as its script ended goes before what stands in stderr: it has the types of the exception.
     """
     stopped = ended.interrupted or ended.halted is not None
-    note = None if stopped else logged.logged(directory).notes.failure
+    note = None if stopped else log.logged(directory).notes.failure
     evidence = msgspec.structs.replace(
         seen,
         exit_status=ended.exit_status,
@@ -79,18 +79,18 @@ def of_command(root: Path, directory: Path, argv: tuple[str, ...], ended: Ended,
         free=_free(directory),
         hidden=_hidden(root),
     )
-    return failures.classify(_with_note(evidence, note) if note else evidence)
+    return classification.classify(_with_note(evidence, note) if note else evidence)
 
 
 def of_script(root: Path, note: LoggedFailure | None, failure: str) -> Failure:
     """Why a script that was not started by the tool failed: by what its client noted, or else said (`failure`)."""
     evidence = Evidence(hidden=_hidden(root))
     if note is not None:
-        return failures.classify(_with_note(evidence, note))
+        return classification.classify(_with_note(evidence, note))
     exited = _EXITED.fullmatch(failure)
     if exited:
-        return failures.classify(Evidence(exit_status=int(exited[1])))
-    return failures.classify(msgspec.structs.replace(evidence, said=failure))
+        return classification.classify(Evidence(exit_status=int(exited[1])))
+    return classification.classify(msgspec.structs.replace(evidence, said=failure))
 
 
 def _with_note(evidence: Evidence, note: LoggedFailure) -> Evidence:
@@ -109,7 +109,7 @@ def of_error(root: Path, error: ResearchError, found: str | None = None) -> Fail
     cause = error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     if isinstance(error, StorageError) and number is not None:
-        return failures.classify(
+        return classification.classify(
             Evidence(exception=type(cause).__name__, message=error.message, errno=number, hidden=_hidden(root))
         )
     if isinstance(error, MissingToolError) or (isinstance(error, UsageError) and isinstance(cause, FileNotFoundError)):
@@ -120,12 +120,12 @@ def of_error(root: Path, error: ResearchError, found: str | None = None) -> Fail
         found = found or "TOOL_FAILED"
     elif isinstance(error, InvalidFileError):
         found = found or "CONFIG_INVALID"
-    return failures.classify(Evidence(found=found, said=error.message, errno=number, hidden=_hidden(root)))
+    return classification.classify(Evidence(found=found, said=error.message, errno=number, hidden=_hidden(root)))
 
 
 def cancelled() -> Failure:
     """A person stopped it."""
-    return failures.classify(Evidence(interrupted=True))
+    return classification.classify(Evidence(interrupted=True))
 
 
 def lost(root: Path, record: RunRecord) -> Failure:
@@ -134,7 +134,7 @@ def lost(root: Path, record: RunRecord) -> Failure:
     Of a process that had attached a client, what the client noted last may say more.
     """
     directory = root / "runs" / record.id
-    note = logged.logged(directory).notes.failure if directory.is_dir() else None
+    note = log.logged(directory).notes.failure if directory.is_dir() else None
     if note is not None:
         return of_script(root, note, "")
     said = "its process ended before the end of the run was recorded"
@@ -143,8 +143,8 @@ def lost(root: Path, record: RunRecord) -> Failure:
         began = datetime.datetime.fromisoformat(record.started).timestamp()
         words = about(kernel.logged_since(began), {holder.process})
         if words:
-            return failures.classify(Evidence(signal="SIGKILL", kernel=words))
-    return failures.classify(Evidence(found="LOST", said=said))
+            return classification.classify(Evidence(signal="SIGKILL", kernel=words))
+    return classification.classify(Evidence(found="LOST", said=said))
 
 
 def _tail(path: Path) -> str:

@@ -8,13 +8,13 @@ import msgspec
 
 from entrenar_research.actions import diagnosis
 from entrenar_research.client import layout
-from entrenar_research.core import failures, pareto, similarity
-from entrenar_research.core.failures import Evidence
-from entrenar_research.core.pareto import Bar, By, Failing
+from entrenar_research.core.failures import classification, pareto, similarity
+from entrenar_research.core.failures.classification import Evidence
+from entrenar_research.core.failures.pareto import Bar, By, Failing
 from entrenar_research.errors import UsageError
 from entrenar_research.models.tracking import Failure
-from entrenar_research.store import logged
-from entrenar_research.store.catalogue import Catalogue
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.logged import log
 from entrenar_research.store.run_files import RunFiles
 
 _LEAST = 0.5
@@ -144,8 +144,8 @@ def _worked_out(root: Path, item: _Document) -> Failure:
     """The reason of a run that is not sealed yet, or whose record was written before reasons were."""
     directory = RunFiles(root).directory(item.id)
     if item.status == "failed" and (directory / layout.DIRECTORY).is_dir():
-        return diagnosis.of_script(root, logged.logged(directory).notes.failure, item.failure or "")
-    return failures.classify(
+        return diagnosis.of_script(root, log.logged(directory).notes.failure, item.failure or "")
+    return classification.classify(
         Evidence(
             exit_status=item.exit_status,
             signal=item.signal,

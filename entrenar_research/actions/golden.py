@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import msgspec
 
 from entrenar_research.actions import conclusion, data, replay, trace_files
-from entrenar_research.core import trace_comparison, trace_document
-from entrenar_research.core.trace_comparison import Comparison
-from entrenar_research.core.trace_document import TraceDocument
+from entrenar_research.core.traces import comparison as trace_comparison
+from entrenar_research.core.traces import document
+from entrenar_research.core.traces.comparison import Comparison
+from entrenar_research.core.traces.document import TraceDocument
 from entrenar_research.errors import IntegrityError, MissingToolError, UsageError
 from entrenar_research.models.golden import GoldenRecord
 from entrenar_research.models.run import RunRecord
@@ -67,7 +68,7 @@ def promote(
         total=found.recorded,
         calls=found.counts,
     )
-    golden.write(record, trace_document.encode(found), table)
+    golden.write(record, document.encode(found), table)
     data.track(study, f"{golden.relative(name)}/{name}.json")
     return record
 
@@ -95,7 +96,7 @@ def load(study: StudyFiles, name: str) -> tuple[GoldenRecord, TraceDocument]:
     shown = f"{golden.relative(name)}/{path.name}"
     if not path.is_file():
         raise UsageError(f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`")
-    found = trace_document.decode(path.read_bytes(), shown)
+    found = document.decode(path.read_bytes(), shown)
     if (found.trace_id, found.counts) != (record.trace_id, record.calls):
         raise IntegrityError(f"{golden.relative(name)}/golden.yaml is not the record of {shown}")
     return record, found

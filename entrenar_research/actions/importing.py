@@ -16,11 +16,13 @@ import msgspec
 from entrenar_research.actions import model_bypass, sealing
 from entrenar_research.actions.conclusion import utc
 from entrenar_research.client import layout
-from entrenar_research.core import import_naming
+from entrenar_research.core.foreign import import_naming
 from entrenar_research.errors import ResearchError, StorageError, UsageError
 from entrenar_research.importers.port import Curve, ForeignFile, ForeignRun, Importer, Omission, Source, Survey
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import bulk_log, files, hashing, import_files
+from entrenar_research.store import files, hashing
+from entrenar_research.store.foreign import import_files
+from entrenar_research.store.logged import bulk_log
 from entrenar_research.store.meter import Meter, Progress
 from entrenar_research.store.run_files import RunFiles, new_id
 from entrenar_research.store.study_files import StudyFiles, check_name

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from entrenar_research.core import lineage as rules
-from entrenar_research.core.lineage import Dag, Fault
+from entrenar_research.core.lineage import graph as rules
+from entrenar_research.core.lineage.graph import Dag, Fault
 from entrenar_research.errors import UsageError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Lineage, Parent
-from entrenar_research.store import locks, logged, run_notes
-from entrenar_research.store.catalogue import Catalogue
+from entrenar_research.store import locks, run_notes
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.logged import log
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 
@@ -142,7 +143,7 @@ def add(study: StudyFiles, found: Family, run: str, link: Parent) -> None:
 
 def _refuse_closed(study: StudyFiles, run: str) -> None:
     runs = RunFiles(study.root)
-    if runs.closed(run) or logged.is_sealed(runs.directory(run)):
+    if runs.closed(run) or log.is_sealed(runs.directory(run)):
         raise UsageError(
             f"{run} is closed, and a closed run is never changed",
             hint="say what a run comes from while it is made: er.start_run(..., parents=...) or run.add_parent(...)",

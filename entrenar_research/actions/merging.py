@@ -16,12 +16,14 @@ import msgspec
 from entrenar_research.actions import lineage, merging_results
 from entrenar_research.actions.merging_results import Prefer, Standing
 from entrenar_research.client import liveness
-from entrenar_research.core import copies
-from entrenar_research.core.copies import Copy, Judgement
-from entrenar_research.core.lineage import Dag
+from entrenar_research.core.lineage.graph import Dag
+from entrenar_research.core.tracking import copies
+from entrenar_research.core.tracking.copies import Copy, Judgement
 from entrenar_research.errors import IntegrityError, ResearchError, UsageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files, locks, logged, run_copies
+from entrenar_research.store import files, locks
+from entrenar_research.store.foreign import run_copies
+from entrenar_research.store.logged import log
 from entrenar_research.store.run_files import RECORD, RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.study_root import STUDY_FILE
@@ -183,7 +185,7 @@ def _copy(runs: RunFiles, record: RunRecord, listing: Mapping[str, str] | None) 
     directory = runs.directory(record.id)
     if listing is not None:
         return Copy(record=record, listing=listing, series=record.series)
-    series = logged.logged(directory).series
+    series = log.logged(directory).series
     return Copy(record=record, listing=None, series=series, alive=liveness.alive(directory))
 
 

@@ -16,11 +16,12 @@ import msgspec
 from entrenar_research.actions import conclusion
 from entrenar_research.actions.lineage import Relative
 from entrenar_research.core import recipe
-from entrenar_research.core.lineage import Dag
+from entrenar_research.core.lineage.graph import Dag
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files, run_copies
+from entrenar_research.store import files
 from entrenar_research.store.dvc_files import LOCK, DvcFiles
+from entrenar_research.store.foreign import run_copies
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from entrenar_research.core import trace_observation
-from entrenar_research.core.trace_observation import Observation
-from entrenar_research.core.trace_syntax import descriptor
+from entrenar_research.core.traces import observation
+from entrenar_research.core.traces.observation import Observation
+from entrenar_research.core.traces.syntax import descriptor
 from entrenar_research.models.experiment import Declaration, Experiment
 from entrenar_research.models.run import Observed
 from entrenar_research.models.trace import Trace
@@ -41,7 +41,7 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
 def touched(study: StudyFiles, trace: Trace, result: Path) -> Touched:
     """The part of an observation that concerns the study."""
     root = os.path.realpath(study.root)
-    seen = trace_observation.observe(trace, root=root, initial_directory=root)
+    seen = observation.observe(trace, root=root, initial_directory=root)
     inside = os.path.realpath(result)
     staged = tuple(os.path.relpath(path, inside) for path in seen.writes if path.startswith(inside + "/"))
     reads, writes = _within(root, (*seen.reads, *seen.executed)), _within(root, seen.writes)

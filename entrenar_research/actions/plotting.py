@@ -11,12 +11,15 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research.actions import comparison
-from entrenar_research.core import curves, recipe, suggest
-from entrenar_research.core.curves import Curve, Panel
+from entrenar_research.core import recipe
+from entrenar_research.core.sweeps import suggest
+from entrenar_research.core.tracking import curves
+from entrenar_research.core.tracking.curves import Curve, Panel
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files, points
-from entrenar_research.store.catalogue import Catalogue
+from entrenar_research.store import files
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 
 MARK = "entrenar-research runs plot"

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from entrenar_research.store import query_engine
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.query_engine import Answer
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.querying import engine
+from entrenar_research.store.querying.engine import Answer
 
 Progress = Callable[[int, int], None]
 
@@ -22,7 +22,7 @@ def ask(root: Path, sql: str, progress: Progress = lambda done, total: None) -> 
     """
     with contextlib.closing(Catalogue(root)) as catalogue:
         catalogue.refresh(progress)
-        answer = query_engine.ask(root, catalogue.documents, sql)
+        answer = engine.ask(root, catalogue.documents, sql)
         query = "SELECT id, damage FROM runs WHERE shown = 'damaged' ORDER BY id"
         damaged = catalogue.connection.execute(query).fetchall()
     records = [f"runs/{run_id}: not in the answer: {damage}" for run_id, damage in damaged]

@@ -19,8 +19,9 @@ from entrenar_research.client import layout, liveness
 from entrenar_research.errors import InvalidFileError, ResearchError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Telemetry
-from entrenar_research.store import files, locks, logged
-from entrenar_research.store.logged_notes import EndStatus
+from entrenar_research.store import files, locks
+from entrenar_research.store.logged import log
+from entrenar_research.store.logged.notes import EndStatus
 from entrenar_research.store.run_files import RECORD, RunFiles
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
@@ -85,7 +86,7 @@ def _looked_at(study: StudyFiles, wanted: Collection[str]) -> Iterator[Recovered
     """Every run that is open, or just those wanted, with what would become of it."""
     runs = RunFiles(study.root)
     for run_id in sorted(wanted) if wanted else runs.ids():
-        half = (runs.directory(run_id) / logged.SET_ASIDE).is_dir()
+        half = (runs.directory(run_id) / log.SET_ASIDE).is_dir()
         if half or not runs.closed(run_id):
             found = _found(study, run_id, named=bool(wanted))
             yield msgspec.structs.replace(found, was="half sealed") if half and found.reason is None else found
@@ -98,7 +99,7 @@ def _found(study: StudyFiles, run_id: str, *, named: bool) -> Recovered:
     directory = RunFiles(study.root).directory(run_id)
     try:
         record = RunFiles(study.root).load(run_id)
-        said = logged.logged(directory)
+        said = log.logged(directory)
     except ResearchError as error:
         return Recovered(run=run_id, was="unreadable", reason=error.message)
     found = Recovered(run=run_id, was="not sealed", points=said.telemetry.points, damaged=said.telemetry.damaged)
@@ -121,7 +122,7 @@ def _last_word(directory: Path, record: RunRecord) -> tuple[EndStatus, int] | No
     """How a script ended, and when, that was killed between noting its end and writing it into the record."""
     if record.runner != sealing.SCRIPT or record.holder is None:
         return None
-    return logged.last_word(directory, record.holder.process)
+    return log.last_word(directory, record.holder.process)
 
 
 def _sealed(study: StudyFiles, item: Recovered, now: datetime.datetime) -> Recovered:
@@ -159,8 +160,8 @@ def _drop_unbegun(study: StudyFiles, now: datetime.datetime) -> None:
     """Deletes what scripts left that were killed while they made their run: a log without a point, and no record."""
     for directory in sorted((study.root / "runs").glob("*/")):
         began = now.timestamp() - directory.stat().st_mtime > _BEGINNING_SECONDS
-        if began and not (directory / RECORD).exists() and not logged.is_written(directory):
+        if began and not (directory / RECORD).exists() and not log.is_written(directory):
             names = {path.name for path in directory.iterdir() if not _UNWRITTEN.fullmatch(path.name)}
-            said = logged.gather(logged.event_logs(directory)) if names <= {layout.DIRECTORY} else None
+            said = log.gather(log.event_logs(directory)) if names <= {layout.DIRECTORY} else None
             if said is not None and not said.telemetry.points and not said.telemetry.damaged:
                 files.remove_tree(directory)

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research.actions import conclusion, requirements
-from entrenar_research.core import content, handover, metrics, pins, recipe
+from entrenar_research.core import content, metrics, pins, recipe
+from entrenar_research.core.tracking import handover
 from entrenar_research.errors import ResearchError, ToolError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import RunRecord

@@ -26,7 +26,7 @@ from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.tools import ssh_keygen
 from entrenar_research.tools.git import Git, TagCheck
 

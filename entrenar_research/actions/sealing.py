@@ -20,13 +20,15 @@ import msgspec
 from entrenar_research.actions import diagnosis
 from entrenar_research.actions import lineage as family
 from entrenar_research.client import layout, liveness
-from entrenar_research.core import etas, recipe
+from entrenar_research.core import recipe
+from entrenar_research.core.tracking import etas
 from entrenar_research.errors import StorageError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Artifact, Eta, Lineage, Parent
-from entrenar_research.store import files, hashing, logged, series_files
-from entrenar_research.store.logged import EventLog, Logged
-from entrenar_research.store.logged_notes import LoggedEta
+from entrenar_research.store import files, hashing
+from entrenar_research.store.logged import log, series_files
+from entrenar_research.store.logged.log import EventLog, Logged
+from entrenar_research.store.logged.notes import LoggedEta
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 
@@ -50,7 +52,7 @@ def seal_run(study: StudyFiles, record: RunRecord) -> RunRecord:
     """
     runs = RunFiles(study.root)
     directory = runs.directory(record.id)
-    aside = directory / logged.SET_ASIDE
+    aside = directory / log.SET_ASIDE
     if runs.closed(record.id):
         files.remove_tree(aside)
         return runs.load(record.id)
@@ -79,8 +81,8 @@ def _from_event_logs(study: StudyFiles, record: RunRecord) -> RunRecord:
     place = directory / layout.DIRECTORY
     if not place.is_dir():
         return msgspec.structs.replace(record, lineage=_lineage(study, record, ()))
-    logs = tuple(_still_held(item) for item in logged.event_logs(directory))
-    record = fold(study, record, logged.gather(logs))
+    logs = tuple(_still_held(item) for item in log.event_logs(directory))
+    record = fold(study, record, log.gather(logs))
     parquet = series_files.available()
     if parquet:
         series_files.write(directory, logs, record.trace_id)
@@ -90,7 +92,7 @@ def _from_event_logs(study: StudyFiles, record: RunRecord) -> RunRecord:
     if parquet:
         with files.refusals(f"cannot seal runs/{record.id}"):
             _sync(directory)
-            place.rename(directory / logged.SET_ASIDE)
+            place.rename(directory / log.SET_ASIDE)
     return record
 
 
@@ -106,9 +108,9 @@ def _keep_damaged(directory: Path, record: RunRecord) -> None:
     told = record.telemetry.damaged if record.telemetry is not None else ()
     for words in told:
         name = words.partition(": ")[0]
-        if name.startswith(f"{layout.DIRECTORY}/") and (directory / logged.SET_ASIDE / Path(name).name).is_file():
+        if name.startswith(f"{layout.DIRECTORY}/") and (directory / log.SET_ASIDE / Path(name).name).is_file():
             (directory / layout.DIRECTORY).mkdir(exist_ok=True)
-            (directory / logged.SET_ASIDE / Path(name).name).rename(directory / name)
+            (directory / log.SET_ASIDE / Path(name).name).rename(directory / name)
 
 
 def _trim(logs: Iterable[EventLog]) -> None:

@@ -13,16 +13,16 @@ import msgspec
 
 from entrenar_research.actions import conclusion, sweep_pruning, sweep_trial
 from entrenar_research.client import liveness
-from entrenar_research.core import sweep_space
-from entrenar_research.core.sweep_standing import Standing, best
+from entrenar_research.core.sweeps import space
+from entrenar_research.core.sweeps.standing import Standing, best
 from entrenar_research.errors import ResearchError, RunFailedError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.sweep import Sweep, TrialRecord, TrialStatus
 from entrenar_research.store import files, run_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
-from entrenar_research.store.sweep_journal import Journal, Outcome
+from entrenar_research.store.sweeps.declared import SweepFiles
+from entrenar_research.store.sweeps.journal import Journal, Outcome
 
 _STATES: dict[str, TrialStatus] = {"failed": "failed", "cancelled": "cancelled"}
 
@@ -168,7 +168,7 @@ def limit_of(sweep: Sweep, trials: int | None = None) -> int | None:
     wanted = trials if trials is not None else sweep.declaration.budget.trials
     if sweep.declaration.strategy != "grid":
         return wanted
-    size = sweep_space.grid_size(sweep.space)
+    size = space.grid_size(sweep.space)
     return size if wanted is None else min(size, wanted)
 
 

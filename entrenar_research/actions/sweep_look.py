@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from entrenar_research.actions.sweep_claims import limit_of, open_journal
 from entrenar_research.actions.sweep_run import Overview
-from entrenar_research.core.sweep_standing import Standing
+from entrenar_research.core.sweeps.standing import Standing
 from entrenar_research.errors import UsageError
 from entrenar_research.models.sweep import TrialRecord
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 
 
 def look(study: StudyFiles, name: str) -> Overview:

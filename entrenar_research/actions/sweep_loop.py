@@ -15,16 +15,17 @@ from entrenar_research.actions.sweep_pruning import Watch
 from entrenar_research.client import ending
 from entrenar_research.client.handle import Run
 from entrenar_research.client.run import start_run
-from entrenar_research.core import handover
-from entrenar_research.core.sweep_standing import best
+from entrenar_research.core.sweeps.standing import best
+from entrenar_research.core.tracking import handover
 from entrenar_research.errors import InvalidFileError, UsageError
 from entrenar_research.models.sweep import Aim, Strategy, TrialRecord
 from entrenar_research.models.sweep import Sweep as Declared
-from entrenar_research.store import study_files, sweep_journal, yaml_edit
+from entrenar_research.store import study_files, yaml_edit
 from entrenar_research.store.files import read_text
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
-from entrenar_research.store.sweep_journal import Outcome
+from entrenar_research.store.sweeps import journal
+from entrenar_research.store.sweeps.declared import SweepFiles
+from entrenar_research.store.sweeps.journal import Outcome
 from entrenar_research.store.yaml_text import Document, dump
 
 _POLL_SECONDS = 0.2
@@ -98,7 +99,7 @@ class Sweep:
             self._places.write(name, text)
             return
         there = self._places.load(name)
-        if sweep_journal.plain(there) == sweep_journal.plain(mine):
+        if journal.plain(there) == journal.plain(mine):
             before = read_text(path, shown=there.file)
             after = yaml_edit.put(before, there.file, ["budget"], wanted["budget"]) if "budget" in wanted else before
             if after != before:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from entrenar_research.core import recipe, sweep_draft, sweep_fitting
+from entrenar_research.core import recipe
+from entrenar_research.core.sweeps import draft, fitting
 from entrenar_research.errors import UsageError
 from entrenar_research.models.sweep import Sweep, TrialRecord
 from entrenar_research.store import files, params_file
 from entrenar_research.store.study_files import StudyFiles, check_name
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.store.yaml_text import Document
 
 
@@ -30,9 +31,9 @@ def propose(study: StudyFiles, name: str, experiment_name: str) -> tuple[str, tu
             f"{experiment_name} has no parameters to search over",
             hint=f"name a params file as `params` in {experiment.file}, and write ${{params}} in its command",
         )
-    text = sweep_draft.text(name, experiment, params)
+    text = draft.text(name, experiment, params)
     searched = Document(text, "sweep.yaml").value["space"]
-    fault = sweep_fitting.command_fault(experiment.declaration, searched)
+    fault = fitting.command_fault(experiment.declaration, searched)
     return text, () if fault is None else (f"{experiment.file}: `command`: {fault[0]}; write {fault[1]}",)
 
 

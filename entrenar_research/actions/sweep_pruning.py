@@ -7,8 +7,9 @@ from pathlib import Path
 
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.sweep import TrialRecord
-from entrenar_research.store import points, sweep_sampling
-from entrenar_research.store.sweep_journal import Journal
+from entrenar_research.store.logged import points
+from entrenar_research.store.sweeps import sampling
+from entrenar_research.store.sweeps.journal import Journal
 
 _SHARE = 20
 
@@ -41,7 +42,7 @@ class Watch:
         except (ResearchError, OSError):  # nothing to be read yet, or not for us: then nothing is pruned
             return None
         for step, value in zip(found.steps, found.values, strict=True):
-            if sweep_sampling.is_rung(self._pruning, int(step), self._last):
+            if sampling.is_rung(self._pruning, int(step), self._last):
                 self._last = int(step)
                 self.reason = self._journal.report(self._trial.number, int(step), float(value))
                 if self.reason is not None:

@@ -16,11 +16,11 @@ import msgspec
 from entrenar_research.actions.attempt import Means
 from entrenar_research.actions.sweep_claims import Claims, limit_of, refuse_failures
 from entrenar_research.actions.sweep_work import runnable
-from entrenar_research.core.sweep_standing import Standing, best
+from entrenar_research.core.sweeps.standing import Standing, best
 from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError, UsageError
 from entrenar_research.models.sweep import Sweep, TrialRecord
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.tools import crew
 
 MOST_WORKERS = 256

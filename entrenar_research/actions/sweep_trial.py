@@ -13,15 +13,18 @@ import msgspec
 from entrenar_research.actions import recipes
 from entrenar_research.actions import run as run_action
 from entrenar_research.actions.attempt import Attempt, Means, Options
-from entrenar_research.core import digests, handover, recipe, suggest
+from entrenar_research.core import digests, recipe
+from entrenar_research.core.sweeps import suggest
+from entrenar_research.core.tracking import handover
 from entrenar_research.errors import RunFailedError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import Observed, RunRecord
 from entrenar_research.models.sweep import Sweep, TrialRecord
 from entrenar_research.models.tracking import Lineage, Parent, Trial
 from entrenar_research.runners.port import Job
-from entrenar_research.store import files, locks, params_file, points
+from entrenar_research.store import files, locks, params_file
 from entrenar_research.store.hashing import Hasher
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles

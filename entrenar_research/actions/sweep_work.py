@@ -22,8 +22,8 @@ from entrenar_research.errors import (
 from entrenar_research.models.sweep import Sweep, TrialRecord
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
-from entrenar_research.store.sweep_journal import Outcome
+from entrenar_research.store.sweeps.declared import SweepFiles
+from entrenar_research.store.sweeps.journal import Outcome
 
 _POLL_SECONDS = 0.3
 _GROWTH = 1.3

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.core import trace_document, trace_normalisation, trace_summary
-from entrenar_research.core.trace_document import TraceDocument
+from entrenar_research.core.traces import document as trace_document
+from entrenar_research.core.traces import normalisation
+from entrenar_research.core.traces import summary as trace_summary
+from entrenar_research.core.traces.document import TraceDocument
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.trace import Trace
 from entrenar_research.store import files
@@ -57,7 +59,7 @@ def document(trace: Trace, names: dict[str, str], *, version: str | None) -> Tra
     Raises:
         IntegrityError: if the trace holds no calls.
     """
-    steps = trace_normalisation.normalised_steps(trace, replacements=names)
+    steps = normalisation.normalised_steps(trace, replacements=names)
     return trace_document.document(trace, steps, version=version, replacements=names)
 
 

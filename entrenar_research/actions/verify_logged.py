@@ -13,7 +13,8 @@ from entrenar_research.errors import MissingToolError, ResearchError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Series
 from entrenar_research.models.verdict import Finding, Verdict
-from entrenar_research.store import files, logged, points, run_files, sums
+from entrenar_research.store import files, run_files, sums
+from entrenar_research.store.logged import log, points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 
@@ -28,7 +29,7 @@ def check(study: StudyFiles, record: RunRecord) -> Iterator[Finding]:
     subject = f"runs/{record.id}/{run_files.RECORD}"
     for detail in (*_script(runs, record), *_artifacts(runs, record)):
         yield Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
-    place = f"runs/{record.id}/{logged.METRICS}"
+    place = f"runs/{record.id}/{log.METRICS}"
     try:
         for detail in _series(runs, record):
             yield Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
@@ -64,7 +65,7 @@ def _artifacts(runs: RunFiles, record: RunRecord) -> Iterator[str]:
 def _series(runs: RunFiles, record: RunRecord) -> Iterator[str]:
     """Metrics of the record against the points."""
     directory = runs.directory(record.id)
-    if not record.series and not (directory / logged.METRICS).exists():
+    if not record.series and not (directory / log.METRICS).exists():
         return
     found = points.series(directory)
     for name in sorted({*record.series, *found}):

@@ -15,7 +15,7 @@ from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import git_files
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.tools.git import Git
 
 AREA = "signatures"

@@ -1,7 +1,7 @@
 """RO-Crate 1.1 with the Process Run Crate 0.5 profile, in a zip archive of which every byte is determined.
 
 The metadata comes first and lists every other file with size and SHA-256; the files follow in order, stored.
-Equal content gives equal bytes, and any changed byte is found. The rules are in `core/canonical_zip.py`.
+Equal content gives equal bytes, and any changed byte is found. The rules are in `core/zips/canonical_zip.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from entrenar_research.bundles.port import BundleFormat, Content, Member, Progress, Written
-from entrenar_research.core import crate_check, crate_metadata, crate_paths, crate_preview
-from entrenar_research.core.crate_files import FileFacts
+from entrenar_research.core.crates import checking, paths, preview
+from entrenar_research.core.crates import metadata as crate_metadata
+from entrenar_research.core.crates.files import FileFacts
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.verdict import Finding
-from entrenar_research.store import checksums, crate_inspection, part_files
+from entrenar_research.store import checksums, part_files
 from entrenar_research.store.meter import Meter
-from entrenar_research.store.zip_writing import Planned, write_archive
+from entrenar_research.store.zips import crate_inspection
+from entrenar_research.store.zips.writing import Planned, write_archive
 
 
 class RoCrate:
@@ -32,7 +34,7 @@ class RoCrate:
         facts = {item.name: FileFacts(item.checksums.size, item.checksums.sha256) for item in planned}
         metadata = crate_metadata.build(content.study, content.experiments, content.runs, facts, date=content.date)
         _check(metadata, facts)
-        planned.insert(0, Planned(crate_paths.METADATA, metadata, checksums.of_bytes(metadata)))
+        planned.insert(0, Planned(paths.METADATA, metadata, checksums.of_bytes(metadata)))
         meter = Meter(progress, sum(item.checksums.size for item in planned))
         with part_files.replacing(target) as descriptor:
             size = write_archive(descriptor, planned, meter)
@@ -72,12 +74,12 @@ def _plan(content: Content) -> list[Planned]:
         StorageError: if a file cannot be read.
     """
     for member in content.members:
-        problem = crate_paths.path_problem(member.path)
-        if member.path in (crate_paths.METADATA, crate_paths.PREVIEW):
+        problem = paths.path_problem(member.path)
+        if member.path in (paths.METADATA, paths.PREVIEW):
             problem = "the bundle makes this file itself; leave it out"
         if problem:
-            raise IntegrityError(f"cannot bundle {crate_paths.shown(member.path)!r}: {problem}")
-    for path, problem in crate_paths.collisions(member.path for member in content.members):
+            raise IntegrityError(f"cannot bundle {paths.shown(member.path)!r}: {problem}")
+    for path, problem in paths.collisions(member.path for member in content.members):
         raise IntegrityError(f"cannot bundle {path!r}: {problem}")
     on_disk = [(item.path, item.source) for item in content.members if isinstance(item.source, Path)]
     known = dict(zip((path for path, _ in on_disk), checksums.of_files(on_disk), strict=True))
@@ -87,8 +89,8 @@ def _plan(content: Content) -> list[Planned]:
         _compare(member, sums)
         planned.append(Planned(member.path, member.source, sums))
     listing = [(item.name, item.checksums.size) for item in planned]
-    page = crate_preview.page(content.study, content.runs, listing, date=content.date, tool=content.tool)
-    planned.append(Planned(crate_paths.PREVIEW, page, checksums.of_bytes(page)))
+    page = preview.page(content.study, content.runs, listing, date=content.date, tool=content.tool)
+    planned.append(Planned(paths.PREVIEW, page, checksums.of_bytes(page)))
     return sorted(planned, key=lambda item: item.name)
 
 
@@ -116,16 +118,16 @@ def _check(metadata: bytes, facts: Mapping[str, FileFacts]) -> None:
     Raises:
         IntegrityError: naming what it found.
     """
-    crate = crate_check.read_crate(metadata)
-    problems = [*crate.problems, *crate_check.check_members(crate, facts)]
-    if len(metadata) > crate_check.LARGEST_METADATA:
-        limit = f"more than {crate_check.LARGEST_METADATA >> 20} MiB of metadata: bundle fewer files"
-        problems.append(crate_check.Problem(crate_paths.METADATA, limit))
+    crate = checking.read_crate(metadata)
+    problems = [*crate.problems, *checking.check_members(crate, facts)]
+    if len(metadata) > checking.LARGEST_METADATA:
+        limit = f"more than {checking.LARGEST_METADATA >> 20} MiB of metadata: bundle fewer files"
+        problems.append(checking.Problem(paths.METADATA, limit))
     if problems:
         _refuse(problems)
 
 
-def _refuse(problems: Sequence[crate_check.Problem]) -> NoReturn:
+def _refuse(problems: Sequence[checking.Problem]) -> NoReturn:
     said = "; ".join(f"{item.subject}: {item.detail}" for item in problems[:3])
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     raise IntegrityError(f"the crate would not be valid, nothing was written: {said}{more}")

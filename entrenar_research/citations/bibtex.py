@@ -12,9 +12,9 @@ import unicodedata
 from typing import Final
 
 from entrenar_research.citations.port import CitationFormat
-from entrenar_research.core.citable import citable_study
-from entrenar_research.core.latex import escape_latex, protect_latex, spell_latex
-from entrenar_research.core.person_names import format_bibtex_name
+from entrenar_research.core.citing.citable import citable_study
+from entrenar_research.core.citing.latex import escape_latex, protect_latex, spell_latex
+from entrenar_research.core.citing.person_names import format_bibtex_name
 from entrenar_research.models.study import Study
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -11,9 +11,9 @@ import re
 from typing import Any, Final
 
 from entrenar_research.citations.port import CitationFormat
-from entrenar_research.core.cff_licences import CFF_LICENCES
-from entrenar_research.core.citable import citable_study
-from entrenar_research.core.licences import licence_alternatives, licence_url
+from entrenar_research.core.citing.cff_licences import CFF_LICENCES
+from entrenar_research.core.citing.citable import citable_study
+from entrenar_research.core.citing.licences import licence_alternatives, licence_url
 from entrenar_research.errors import InvalidFileError
 from entrenar_research.models.study import Person, Study
 

@@ -13,7 +13,7 @@ from types import FrameType, ModuleType
 
 from entrenar_research import __version__
 from entrenar_research.cli.parsing import PROGRAM, Parser, TopParser, example_text
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,

@@ -13,7 +13,7 @@ import msgspec
 from entrenar_research import workspace
 from entrenar_research.actions import init as action
 from entrenar_research.cli import asking
-from entrenar_research.core import licences, orcid, person_names, ror
+from entrenar_research.core.citing import licences, orcid, person_names, ror
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Affiliation, Person, Study
 from entrenar_research.store import templates

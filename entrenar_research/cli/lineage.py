@@ -14,7 +14,7 @@ from entrenar_research.actions import lineage as action
 from entrenar_research.actions import merging
 from entrenar_research.actions.lineage import Family
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.models.tracking import Parent, Relationship
 from entrenar_research.store import files, study_files

@@ -13,7 +13,7 @@ from entrenar_research import workspace
 from entrenar_research.actions import keys, model_bypass
 from entrenar_research.actions.model_bypass import Inspection
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
-from entrenar_research.core.suggest import listed
+from entrenar_research.core.sweeps.suggest import listed
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, ResearchError
 from entrenar_research.tools import process
 from entrenar_research.views.terminal.screen import Screen, counted, size

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import EXIT_USAGE
 
 TYPE_CHECKING = False

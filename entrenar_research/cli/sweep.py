@@ -17,7 +17,7 @@ from entrenar_research.cli import asking
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, UsageError
 from entrenar_research.models.sweep import TrialRecord
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.views.terminal import sweeps as view
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace

@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from entrenar_research.core import digests, suggest
+from entrenar_research.core import digests
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord

@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from entrenar_research.core import mlflow_facts as facts
-from entrenar_research.core.mlflow_facts import STATUS
+from entrenar_research.core.foreign import mlflow_facts as facts
+from entrenar_research.core.foreign.mlflow_facts import STATUS
 from entrenar_research.errors import InvalidFileError, ResearchError, StorageError
 from entrenar_research.importers.port import (
     Curve,
@@ -24,9 +24,10 @@ from entrenar_research.importers.port import (
     Survey,
 )
 from entrenar_research.models.run import GitState
-from entrenar_research.store import files, foreign_files
-from entrenar_research.store.foreign_files import Walk
-from entrenar_research.store.mlflow_database import Database, Row
+from entrenar_research.store import files
+from entrenar_research.store.foreign import foreign_files
+from entrenar_research.store.foreign.foreign_files import Walk
+from entrenar_research.store.foreign.mlflow_database import Database, Row
 from entrenar_research.store.yaml_text import Document
 
 _META: Final = "meta.yaml"

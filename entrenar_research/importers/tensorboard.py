@@ -13,14 +13,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from entrenar_research.core import tensorboard_events as events
-from entrenar_research.core.protobuf_wire import WireError
-from entrenar_research.core.record_logs import tf_records
-from entrenar_research.core.tensorboard_events import nanoseconds
+from entrenar_research.core.foreign import tensorboard_events as events
+from entrenar_research.core.foreign.protobuf_wire import WireError
+from entrenar_research.core.foreign.record_logs import tf_records
+from entrenar_research.core.foreign.tensorboard_events import nanoseconds
 from entrenar_research.importers.port import Curve, ForeignRun, Importer, Omission, Progress, Source, Survey
 from entrenar_research.models.run import RunStatus
-from entrenar_research.store import foreign_files
-from entrenar_research.store.foreign_files import Walk
+from entrenar_research.store.foreign import foreign_files
+from entrenar_research.store.foreign.foreign_files import Walk
 
 _MARK = "tfevents"
 _SKIPPED = ".profile-empty"

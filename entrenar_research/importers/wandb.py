@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from entrenar_research.core import wandb_records as records
-from entrenar_research.core.protobuf_wire import Message, WireError
-from entrenar_research.core.record_logs import is_wandb, wandb_records
-from entrenar_research.core.wandb_facts import Facts
+from entrenar_research.core.foreign import wandb_records as records
+from entrenar_research.core.foreign.protobuf_wire import Message, WireError
+from entrenar_research.core.foreign.record_logs import is_wandb, wandb_records
+from entrenar_research.core.foreign.wandb_facts import Facts
 from entrenar_research.errors import InvalidFileError, StorageError
 from entrenar_research.importers.port import (
     Curve,
@@ -28,8 +28,9 @@ from entrenar_research.importers.port import (
     Survey,
 )
 from entrenar_research.models.run import Environment, GitState, Hardware, RunStatus
-from entrenar_research.store import files, foreign_files
-from entrenar_research.store.foreign_files import Walk
+from entrenar_research.store import files
+from entrenar_research.store.foreign import foreign_files
+from entrenar_research.store.foreign.foreign_files import Walk
 from entrenar_research.store.yaml_text import Document
 
 _LOG = re.compile(r"run-(.+)\.wandb")

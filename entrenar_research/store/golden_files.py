@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.models.golden import GoldenRecord
 from entrenar_research.store import files, sums
 from entrenar_research.store.yaml_text import Document, dump

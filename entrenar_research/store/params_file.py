@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import InvalidFileError, UsageError
 from entrenar_research.store import files, yaml_edit
 from entrenar_research.store.yaml_text import Document

@@ -10,7 +10,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from entrenar_research.core import digests, suggest
+from entrenar_research.core import digests
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import InvalidFileError, StorageError, UsageError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.store import files, sums

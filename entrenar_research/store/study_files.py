@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.core import plans, suggest
+from entrenar_research.core.sweeps import suggest
+from entrenar_research.core.tracking import plans
 from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
 from entrenar_research.models.experiment import Collected, Declaration, Experiment, Metric, Plan
 from entrenar_research.models.study import Study

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.core import digests, suggest
+from entrenar_research.core import digests
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import IntegrityError, MissingToolError
 from entrenar_research.store import files
 from entrenar_research.store.yaml_text import Document

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from entrenar_research.core import kernel_log
+from entrenar_research.core.failures import kernel_log
 
 _RECORD = 8192
 _SLACK = 60.0

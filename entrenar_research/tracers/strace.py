@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from entrenar_research.core.trace_syntax import end_of_arguments
+from entrenar_research.core.traces.syntax import end_of_arguments
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import ProcessEnd, SystemCall, Trace

@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any, TextIO
 
-from entrenar_research.store.query_engine import Answer
+from entrenar_research.store.querying.engine import Answer
 
 
 def write_json(stream: TextIO, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from entrenar_research.actions.lineage import Family
-from entrenar_research.core.lineage_layers import Key, Layout, layout
+from entrenar_research.core.lineage.layers import Key, Layout, layout
 from entrenar_research.models.tracking import Parent, Relationship
 from entrenar_research.views.lineage_words import FROM, KINDS, clean
 from entrenar_research.views.terminal.screen import width

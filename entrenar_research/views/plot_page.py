@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from entrenar_research.core import comparison, curves, recipe
+from entrenar_research.core import recipe
+from entrenar_research.core.tracking import comparison, curves
 from entrenar_research.models.run import RunRecord
 from entrenar_research.views.answers import exact
 from entrenar_research.views.terminal.answers import shown

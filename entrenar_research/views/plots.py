@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from entrenar_research.core.curves import Curve, Panel, thinned
+from entrenar_research.core.tracking.curves import Curve, Panel, thinned
 from entrenar_research.errors import MissingToolError
 from entrenar_research.views.terminal.tables import flat
 from entrenar_research.views.terminal.widths import width

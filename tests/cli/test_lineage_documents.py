@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from entrenar_research.core import methods
-from entrenar_research.core.lineage import Dag
+from entrenar_research.core.lineage.graph import Dag
+from entrenar_research.core.tracking import methods
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Lineage, Parent, Relationship
 from entrenar_research.store.run_files import RunFiles

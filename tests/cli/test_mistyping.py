@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from tests.cli.conftest import Door
 
 ALL = (

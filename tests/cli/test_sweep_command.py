@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from entrenar_research.actions.sweep_run import Overview
-from entrenar_research.core import sweep_draft
-from entrenar_research.core.sweep_standing import Standing
+from entrenar_research.core.sweeps import draft
+from entrenar_research.core.sweeps.standing import Standing
 from entrenar_research.models.experiment import Declaration, Experiment, Metric
 from entrenar_research.models.sweep import TrialRecord
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from entrenar_research.store.yaml_text import Document
 from entrenar_research.views.terminal import sweeps as view
 from tests.cli.conftest import Door, Terminal
@@ -81,7 +81,7 @@ def test_new_says_what_has_to_be_done_first(door: Door, study: Path) -> None:
 )
 def test_what_is_proposed(params: dict[str, object], lines: list[str]) -> None:
     experiment = Experiment(name="e", declaration=Declaration(command="x", metrics={"m": Metric(goal="maximize")}))
-    text = sweep_draft.text("s", experiment, params)
+    text = draft.text("s", experiment, params)
     assert text.partition("space:\n")[2].splitlines() == [f"  {line}" for line in lines]
     assert "objective: {metric: m, goal: maximize}\n" in text
     assert Document(text, "sweep.yaml").value["experiment"] == "e"

@@ -16,7 +16,8 @@ from entrenar_research.actions.importing import Report, Request
 from entrenar_research.errors import UsageError
 from entrenar_research.importers.port import Importer
 from entrenar_research.models.verdict import Verdict
-from entrenar_research.store import points, sums
+from entrenar_research.store import sums
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from tests.unit.importing.foreign import HOST, START, USER, WRITERS

@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.catalogue.filter import Request
 from tests.runs_on_disk import put, record
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrenar_research import workspace
-from entrenar_research.core import canonical_zip
+from entrenar_research.core.zips import canonical_zip
 from entrenar_research.models.verdict import Verdict
 from tests.conftest import World
 from tests.integration.checking import Flipped, check_bundle, check_unpacked, flips, names, passes, verdicts

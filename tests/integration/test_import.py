@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from entrenar_research.models.verdict import Verdict
-from entrenar_research.store import import_files, points, sums
+from entrenar_research.store import sums
+from entrenar_research.store.foreign import import_files
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from tests.conftest import World

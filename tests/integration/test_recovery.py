@@ -19,7 +19,8 @@ import pytest
 
 from entrenar_research.actions import sealing
 from entrenar_research.client import layout, liveness
-from entrenar_research.store import logged, points, series_files
+from entrenar_research.store.logged import log as logged
+from entrenar_research.store.logged import points, series_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from tests.conftest import World

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from entrenar_research.store import points, run_files
+from entrenar_research.store import run_files
+from entrenar_research.store.logged import points
 from tests.conftest import World
 from tests.event_logs import EventLogWriter
 from tests.integration import checking, faults

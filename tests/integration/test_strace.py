@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.core.trace_comparison import compare
-from entrenar_research.core.trace_document import decode, document, encode
-from entrenar_research.core.trace_normalisation import counts_of, normalise, normalised_steps, trace_id
-from entrenar_research.core.trace_observation import Observation, observe
-from entrenar_research.core.trace_summary import counts, format_summary, parse_summary, summarise
+from entrenar_research.core.traces.comparison import compare
+from entrenar_research.core.traces.document import decode, document, encode
+from entrenar_research.core.traces.normalisation import counts_of, normalise, normalised_steps, trace_id
+from entrenar_research.core.traces.observation import Observation, observe
+from entrenar_research.core.traces.summary import counts, format_summary, parse_summary, summarise
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import Trace
 from entrenar_research.tools import strace

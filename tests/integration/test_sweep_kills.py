@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from tests.conftest import World
 from tests.integration.sweeping import GRID, SWEEP, add_toy, begin, counted, seen, until, work, write_sweep
 

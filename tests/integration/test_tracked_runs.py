@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from entrenar_research.store import points, sums
+from entrenar_research.store import sums
+from entrenar_research.store.logged import points
 from tests.conftest import TRAIN, World
 from tests.integration import checking, faults
 

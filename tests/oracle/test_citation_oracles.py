@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from entrenar_research.citations.bibtex import FORMAT as BIBTEX
 from entrenar_research.citations.cff import FORMAT as CFF
-from entrenar_research.core.cff_licences import CFF_LICENCES
-from entrenar_research.core.latex import escape_latex
-from entrenar_research.core.licences import licence_url, parse_licence
-from entrenar_research.core.orcid import parse_orcid
+from entrenar_research.core.citing.cff_licences import CFF_LICENCES
+from entrenar_research.core.citing.latex import escape_latex
+from entrenar_research.core.citing.licences import licence_url, parse_licence
+from entrenar_research.core.citing.orcid import parse_orcid
 from entrenar_research.errors import UsageError
 from entrenar_research.models.study import Affiliation, Person, Study
 from tests.oracle.judges import DATA, program, python_with, without_data

@@ -12,7 +12,7 @@ import pytest
 
 from entrenar_research.bundles.port import Content
 from entrenar_research.bundles.ro_crate import FORMAT
-from entrenar_research.core.crate_paths import METADATA, to_id
+from entrenar_research.core.crates.paths import METADATA, to_id
 from tests.oracle.judges import crate_issues, program, run, seeded_cache
 from tests.unit.bundles import sample
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from entrenar_research.actions import importing
-from entrenar_research.core.tensorboard_events import nanoseconds
+from entrenar_research.core.foreign.tensorboard_events import nanoseconds
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import points
-from entrenar_research.store.import_files import REPORT
+from entrenar_research.store.foreign.import_files import REPORT
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.workspace import importer

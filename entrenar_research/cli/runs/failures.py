@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entrenar_research.actions import failing
 from entrenar_research.errors import EXIT_DONE
-from entrenar_research.store.catalogue import Catalogue
+from entrenar_research.store.catalogue.catalogue import Catalogue
 from entrenar_research.store.study_files import StudyFiles, find_root
 from entrenar_research.views.terminal import failures as view
 from entrenar_research.views.terminal.screen import Screen

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Iterator
 
-from entrenar_research.core import suggest
+from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import EXIT_DONE, UsageError
 from entrenar_research.store import study_root
-from entrenar_research.store.catalogue import Catalogue, Progress
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue.catalogue import Catalogue, Progress
+from entrenar_research.store.catalogue.filter import Request
 from entrenar_research.views.terminal import listing as view
 from entrenar_research.views.terminal.screen import Screen
 

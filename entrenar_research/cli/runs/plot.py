@@ -11,7 +11,7 @@ from entrenar_research.errors import UsageError
 from entrenar_research.workspace import Workspace
 
 if TYPE_CHECKING:
-    from entrenar_research.core.curves import Panel
+    from entrenar_research.core.tracking.curves import Panel
     from entrenar_research.models.run import RunRecord
 
 MORE = """\

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, ResearchError
-from entrenar_research.store import catalogue_reading, points
+from entrenar_research.store.catalogue import reading
+from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.views.terminal import record as view
 from entrenar_research.views.terminal.record import Points
@@ -27,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Shows one run."""
     root = Workspace().root
-    record, shown = catalogue_reading.as_it_is(root, RunFiles(root).resolve(args.run).id)
+    record, shown = reading.as_it_is(root, RunFiles(root).resolve(args.run).id)
     screen = Screen()
     if args.format == "json":
         screen.json(record)

@@ -6,7 +6,7 @@ import argparse
 import time
 
 from entrenar_research.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_WANTING, UsageError
-from entrenar_research.store import following
+from entrenar_research.store.logged import following
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.views.terminal.watching import Watch
 from entrenar_research.workspace import Workspace

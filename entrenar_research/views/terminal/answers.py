@@ -8,8 +8,8 @@ import re
 import shutil
 from typing import Any
 
-from entrenar_research.core.query_views import VIEWS
-from entrenar_research.store.query_engine import Answer
+from entrenar_research.core.querying.views import VIEWS
+from entrenar_research.store.querying.engine import Answer
 from entrenar_research.views.answers import exact
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.views.terminal.tables import Table

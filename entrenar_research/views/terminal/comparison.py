@@ -6,8 +6,8 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from entrenar_research.core.comparison import Comparison, MetricRow, Row
-from entrenar_research.core.curves import Curve, shortest
+from entrenar_research.core.tracking.comparison import Comparison, MetricRow, Row
+from entrenar_research.core.tracking.curves import Curve, shortest
 from entrenar_research.views.terminal import curves as chart
 from entrenar_research.views.terminal.answers import shown
 from entrenar_research.views.terminal.screen import Screen, counted, seconds, size

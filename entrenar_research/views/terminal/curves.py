@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Sequence
 
-from entrenar_research.core.curves import Curve, thinned
+from entrenar_research.core.tracking.curves import Curve, thinned
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.views.terminal.tables import flat
 from entrenar_research.views.terminal.widths import width

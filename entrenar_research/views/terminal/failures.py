@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from entrenar_research.actions.failing import Distribution, Explained
-from entrenar_research.core.pareto import Bar
+from entrenar_research.core.failures.pareto import Bar
 from entrenar_research.views.terminal.screen import Screen, counted
 
 _BAR = 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from entrenar_research.actions.lineage import Family
-from entrenar_research.core import lineage_rails
-from entrenar_research.core.lineage_rails import PLAIN, Row
+from entrenar_research.core.lineage import rails
+from entrenar_research.core.lineage.rails import PLAIN, Row
 from entrenar_research.views.lineage_words import clean, origin
 from entrenar_research.views.terminal.screen import Screen, width
 
@@ -17,7 +17,7 @@ _ALIGNED = 24
 
 def lines(family: Family, chosen: str | None = None) -> Iterator[Line]:
     """The drawing line by line, each with its style: the run in bold is `chosen`."""
-    rows = lineage_rails.rows(family.dag, chosen)
+    rows = rails.rows(family.dag, chosen)
     widest = max((width(line) for row in rows for line in (row.line, row.joint or "")), default=0)
     for row in rows:
         yield from _block(family, row, chosen, widest if widest <= _ALIGNED else 0)

@@ -6,8 +6,8 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 
-from entrenar_research.store.catalogue_columns import Column
-from entrenar_research.store.catalogue_search import Listing
+from entrenar_research.store.catalogue.columns import Column
+from entrenar_research.store.catalogue.search import Listing
 from entrenar_research.views.terminal.screen import Screen, counted, seconds
 from entrenar_research.views.terminal.tables import Table
 from entrenar_research.views.terminal.widths import cut

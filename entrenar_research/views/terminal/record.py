@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from entrenar_research.core import etas, methods, recipe
+from entrenar_research.core import recipe
+from entrenar_research.core.tracking import etas, methods
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Deviation, Series
 from entrenar_research.views.terminal.curves import sparkline

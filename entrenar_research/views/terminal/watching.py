@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store.following import News, Point
+from entrenar_research.store.logged.following import News, Point
 from entrenar_research.views.terminal.listing import STATUSES
 from entrenar_research.views.terminal.record import STYLES, drawn, number
 from entrenar_research.views.terminal.screen import Screen, counted, seconds

@@ -7,10 +7,10 @@ import pytest
 
 from entrenar_research.bundles.port import Content, Written
 from entrenar_research.bundles.ro_crate import FORMAT
-from entrenar_research.core import crate_paths
+from entrenar_research.core.crates import paths
 from tests.unit.bundles import sample
 
-METADATA, PREVIEW = crate_paths.METADATA, crate_paths.PREVIEW
+METADATA, PREVIEW = paths.METADATA, paths.PREVIEW
 
 
 @pytest.fixture(scope="module")

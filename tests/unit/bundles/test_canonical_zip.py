@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import canonical_zip, zip_directory
-from entrenar_research.core.zip_directory import Claim, DirectoryError
+from entrenar_research.core.zips import canonical_zip, zip_directory
+from entrenar_research.core.zips.zip_directory import Claim, DirectoryError
 
 SIZES = st.one_of(st.integers(0, 1 << 40), st.sampled_from([0xFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 0x100000000]))
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=20)

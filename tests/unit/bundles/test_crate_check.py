@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenar_research.core import crate_check, crate_metadata
-from entrenar_research.core.crate_files import FileFacts
+from entrenar_research.core.crates import checking, metadata
+from entrenar_research.core.crates.files import FileFacts
 from tests.unit.bundles import sample
 
 FACTS = {
     "a.txt": FileFacts(1, hashlib.sha256(b"a").hexdigest()),
     "b/c.txt": FileFacts(0, hashlib.sha256(b"").hexdigest()),
 }
-DOCUMENT = json.loads(crate_metadata.build(sample.STUDY, (), (sample.PLAIN,), FACTS, date="2024-01-01"))
+DOCUMENT = json.loads(metadata.build(sample.STUDY, (), (sample.PLAIN,), FACTS, date="2024-01-01"))
 ORCID = "https://orcid.org/0000-0002-1825-0097"
 
 
 def problems(document: Any) -> list[str]:
-    crate = crate_check.read_crate(json.dumps(document).encode())
-    found = [*crate.problems, *crate_check.check_members(crate, FACTS)]
+    crate = checking.read_crate(json.dumps(document).encode())
+    found = [*crate.problems, *checking.check_members(crate, FACTS)]
     return [f"{item.subject}: {item.detail}" for item in found]
 
 
@@ -116,8 +116,8 @@ def test_what_is_wrong_is_named(change: Callable[[Any], None], said: str) -> Non
 
 
 def test_a_missing_file_is_named() -> None:
-    crate = crate_check.read_crate(json.dumps(DOCUMENT).encode())
-    (problem,) = crate_check.check_members(crate, {"a.txt": FACTS["a.txt"]})
+    crate = checking.read_crate(json.dumps(DOCUMENT).encode())
+    (problem,) = checking.check_members(crate, {"a.txt": FACTS["a.txt"]})
     assert (problem.subject, problem.detail) == ("b/c.txt", "listed in the metadata, and missing")
 
 
@@ -138,7 +138,7 @@ def test_a_missing_file_is_named() -> None:
     ],
 )
 def test_bytes_that_are_no_crate_are_a_problem(data: bytes) -> None:
-    assert crate_check.read_crate(data).problems
+    assert checking.read_crate(data).problems
 
 
 JSON = st.recursive(
@@ -161,4 +161,4 @@ def test_whatever_the_values_are_the_check_ends(identifier: str, key: str, value
 
 @given(JSON)
 def test_whatever_the_document_is_the_check_ends(value: Any) -> None:
-    assert crate_check.read_crate(json.dumps({"@graph": value}).encode()).problems
+    assert checking.read_crate(json.dumps({"@graph": value}).encode()).problems

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from entrenar_research.core import crate_check, crate_metadata, crate_preview
-from entrenar_research.core.crate_files import FileFacts
+from entrenar_research.core.crates import checking, metadata, preview
+from entrenar_research.core.crates.files import FileFacts
 from entrenar_research.models.run import RunRecord
 from tests.unit.bundles import sample
 
@@ -20,7 +20,7 @@ def build(**changes: Any) -> bytes:
         "runs": sample.RUNS,
         "facts": FACTS,
     } | changes
-    return crate_metadata.build(**parts, date="2024-01-04T00:00:01Z")
+    return metadata.build(**parts, date="2024-01-04T00:00:01Z")
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def values(found: dict[str, Any], links: Any) -> dict[str, Any]:
 
 
 def test_it_passes_our_own_check() -> None:
-    crate = crate_check.read_crate(build())
+    crate = checking.read_crate(build())
     assert crate.problems == ()
-    assert crate_check.check_members(crate, FACTS) == []
+    assert checking.check_members(crate, FACTS) == []
 
 
 def test_the_same_facts_give_the_same_bytes() -> None:
@@ -172,13 +172,13 @@ def test_a_running_run_has_no_status() -> None:
 
 
 def test_two_runs_of_one_id_are_found_by_the_check() -> None:
-    crate = crate_check.read_crate(build(runs=(sample.PLAIN, sample.PLAIN)))
+    crate = checking.read_crate(build(runs=(sample.PLAIN, sample.PLAIN)))
     assert any("two entities" in problem.detail for problem in crate.problems)
 
 
 def test_the_preview_is_escaped_and_complete() -> None:
     files = [(path, facts.size) for path, facts in FACTS.items()]
-    page = crate_preview.page(sample.STUDY, sample.RUNS, files, date="2024-01-04", tool="<tool>").decode()
+    page = preview.page(sample.STUDY, sample.RUNS, files, date="2024-01-04", tool="<tool>").decode()
     assert "<b>100" not in page
     assert "&lt;b&gt;100 %&lt;/b&gt; &amp; more" in page
     assert "&lt;tool&gt;" in page
@@ -189,8 +189,8 @@ def test_the_preview_is_escaped_and_complete() -> None:
 
 
 def test_a_long_preview_says_how_much_it_leaves_out() -> None:
-    files = [(f"{number:05d}", 1) for number in range(crate_preview.MOST_ROWS + 5)]
-    assert b"and 5 more" in crate_preview.page(sample.LEAST, (), files, date="2024-01-04", tool="t")
+    files = [(f"{number:05d}", 1) for number in range(preview.MOST_ROWS + 5)]
+    assert b"and 5 more" in preview.page(sample.LEAST, (), files, date="2024-01-04", tool="t")
 
 
 def test_the_metadata_is_readable_text() -> None:

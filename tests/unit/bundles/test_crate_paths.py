@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import crate_paths
+from entrenar_research.core.crates import paths as crate_paths
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenar_research.bundles.ro_crate import FORMAT
-from entrenar_research.core import crate_paths
+from entrenar_research.core.crates import paths
 from entrenar_research.errors import IntegrityError
 from tests.unit.bundles.sample import wanting
 
-METADATA, PREVIEW = crate_paths.METADATA, crate_paths.PREVIEW
+METADATA, PREVIEW = paths.METADATA, paths.PREVIEW
 
 
 def rewritten(target: Path, data: bytes) -> Path:

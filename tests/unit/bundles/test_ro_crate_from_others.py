@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from entrenar_research.bundles.ro_crate import FORMAT
-from entrenar_research.core import crate_check, crate_paths
+from entrenar_research.core.crates import checking, paths
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.verdict import Verdict
 from tests.unit.bundles import sample
 from tests.unit.bundles.sample import wanting
 
-METADATA, PREVIEW = crate_paths.METADATA, crate_paths.PREVIEW
+METADATA, PREVIEW = paths.METADATA, paths.PREVIEW
 
 
 def rewritten(target: Path, data: bytes) -> Path:
@@ -138,7 +138,7 @@ def test_an_honest_looking_bomb_is_not_inflated_either(tmp_path: Path) -> None:
 def test_metadata_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
     target = tmp_path / "a.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(METADATA, b" " * (crate_check.LARGEST_METADATA + 1))
+        archive.writestr(METADATA, b" " * (checking.LARGEST_METADATA + 1))
     found = wanting(FORMAT.inspect(target))
     assert {item.subject for item in found} == {METADATA}
 

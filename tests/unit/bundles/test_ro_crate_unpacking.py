@@ -9,13 +9,13 @@ import pytest
 
 from entrenar_research.bundles.port import Content, Written
 from entrenar_research.bundles.ro_crate import FORMAT, inspect_directory
-from entrenar_research.core import crate_paths
+from entrenar_research.core.crates import paths
 from entrenar_research.errors import StorageError, UsageError
 from entrenar_research.models.verdict import Finding, Verdict
 from tests.unit.bundles import sample
 from tests.unit.bundles.sample import files_below, wanting
 
-METADATA, PREVIEW = crate_paths.METADATA, crate_paths.PREVIEW
+METADATA, PREVIEW = paths.METADATA, paths.PREVIEW
 
 
 def test_unpacking_gives_plain_files_back(crate: tuple[Content, Path, Written], tmp_path: Path) -> None:

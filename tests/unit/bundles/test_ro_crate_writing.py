@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 
 from entrenar_research.bundles.port import Content, Member, Written
 from entrenar_research.bundles.ro_crate import FORMAT, inspect_directory
-from entrenar_research.core import crate_paths
+from entrenar_research.core.crates import paths
 from entrenar_research.errors import IntegrityError, StorageError
 from entrenar_research.models.study import Person, Study
 from entrenar_research.models.verdict import Verdict
-from entrenar_research.store import checksums, zip_writing
+from entrenar_research.store import checksums
 from entrenar_research.store.meter import Meter
+from entrenar_research.store.zips import writing
 from tests.unit.bundles import sample
 from tests.unit.bundles.sample import files_below, wanting
 
-METADATA, PREVIEW = crate_paths.METADATA, crate_paths.PREVIEW
+METADATA, PREVIEW = paths.METADATA, paths.PREVIEW
 
 
 def test_what_was_written_is_whole(crate: tuple[Content, Path, Written]) -> None:
@@ -88,7 +89,7 @@ def test_a_path_that_cannot_be_bundled_is_named(path: str, tmp_path: Path) -> No
     content = msgspec.structs.replace(sample.small(), members=(Member(path=path, source=b""),))
     with pytest.raises(IntegrityError) as caught:
         FORMAT.write(content, tmp_path / "a.crate.zip")
-    assert crate_paths.shown(path).split("\\")[0] in caught.value.message
+    assert paths.shown(path).split("\\")[0] in caught.value.message
     assert not list(tmp_path.iterdir())
 
 
@@ -145,12 +146,12 @@ def test_a_file_that_changes_between_hash_and_copy_is_refused(change: bytes, tmp
     place.write_bytes(b"first")
     sums = checksums.of_file(("a", place))
     place.write_bytes(change)
-    planned = [zip_writing.Planned("a", place, sums)]
+    planned = [writing.Planned("a", place, sums)]
     with (
         (tmp_path / "z").open("wb+", buffering=0) as stream,
         pytest.raises(IntegrityError, match="a: it changed"),
     ):
-        zip_writing.write_archive(stream.fileno(), planned, Meter(None, 5))
+        writing.write_archive(stream.fileno(), planned, Meter(None, 5))
 
 
 def test_large_files_and_many_files_take_the_same_way(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(PATHS, st.binary(max_size=300), max_size=6))
 def test_any_names_and_contents_come_back(tmp_path: Path, members: dict[str, bytes]) -> None:
-    if any(crate_paths.path_problem(path) for path in members) or list(crate_paths.collisions(members)):
+    if any(paths.path_problem(path) for path in members) or list(paths.collisions(members)):
         return
     target, out = tmp_path / "a.crate.zip", tmp_path / f"out{time.monotonic_ns()}"
     given_members = tuple(Member(path=path, source=data) for path, data in members.items())

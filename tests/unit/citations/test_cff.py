@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from entrenar_research.citations.cff import FORMAT
-from entrenar_research.core.citable import citable_study
+from entrenar_research.core.citing.citable import citable_study
 from entrenar_research.errors import InvalidFileError
 from entrenar_research.models.study import Affiliation, Person, Study
 

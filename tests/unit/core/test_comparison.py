@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from entrenar_research.core import comparison
+from entrenar_research.core.tracking import comparison
 from entrenar_research.models.run import Environment, FileDigest, Hardware, RunRecord
 from entrenar_research.models.tracking import Series
 

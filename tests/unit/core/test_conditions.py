@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.conditions import OPERATORS, Condition, parse, quoted
+from entrenar_research.core.tracking.conditions import OPERATORS, Condition, parse, quoted
 from entrenar_research.errors import UsageError
 
 NAMES = st.text(min_size=1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.copies import Copy, judge, judge_new
+from entrenar_research.core.tracking.copies import Copy, judge, judge_new
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.tracking import Series
 

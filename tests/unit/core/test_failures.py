@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import exception_codes, failures, runtime_errors
-from entrenar_research.core.failure_codes import CODES
-from entrenar_research.core.failures import Evidence
+from entrenar_research.core.failures import classification, exception_codes, runtime_errors
+from entrenar_research.core.failures.classification import Evidence
+from entrenar_research.core.failures.codes import CODES
 from entrenar_research.models.tracking import Failure
 
 BATCH = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.68 GiB"
@@ -21,7 +21,7 @@ def raised(headline: str, *, status: int = 1, file: str = "train.py", after: str
     text = (
         f'{before}Traceback (most recent call last):\n  File "{file}", line 1, in main\n    step()\n{headline}\n{after}'
     )
-    return failures.classify(Evidence(exit_status=status, stderr=text))
+    return classification.classify(Evidence(exit_status=status, stderr=text))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_words_within_a_message_decide_nothing(headline: str) -> None:
 
 @given(st.text(), st.sampled_from(["ValueError", "KeyError", "mine.Error"]))
 def test_no_message_of_a_general_type_makes_it_a_matter_of_memory(text: str, kind: str) -> None:
-    found = failures.classify(Evidence(exception=kind, message=f"OOM {text} CUDA out of memory"))
+    found = classification.classify(Evidence(exception=kind, message=f"OOM {text} CUDA out of memory"))
     assert found.code not in ("OOM_HOST", "OOM_CUDA", "DISK_FULL")
 
 
@@ -214,13 +214,13 @@ def test_a_traceback_counts_if_it_was_the_end() -> None:
     ],
 )
 def test_ends(evidence: Evidence, code: str) -> None:
-    found = failures.classify(evidence)
+    found = classification.classify(evidence)
     assert (found.code, found.category) == (code, CODES[code].category)
     assert found.diagnostic
 
 
 def test_other_peoples_memory_is_told_but_not_taken_for_ours() -> None:
-    found = failures.classify(Evidence(signal="SIGKILL", machine_kills=2))
+    found = classification.classify(Evidence(signal="SIGKILL", machine_kills=2))
     assert "though not known to be this one" in found.diagnostic
     assert found.evidence == ("signal SIGKILL", "machine: oom_kill rose by 2")
 
@@ -228,21 +228,21 @@ def test_other_peoples_memory_is_told_but_not_taken_for_ours() -> None:
 def test_a_worker_killed_for_memory() -> None:
     pool = "concurrent.futures.process.BrokenProcessPool"
     stderr = f'Traceback (most recent call last):\n  File "a.py", line 1, in m\n{pool}: x\n'
-    assert failures.classify(Evidence(exit_status=1, stderr=stderr)).code == "WORKER_DIED"
-    found = failures.classify(Evidence(exit_status=1, stderr=stderr, cgroup_kills=1))
+    assert classification.classify(Evidence(exit_status=1, stderr=stderr)).code == "WORKER_DIED"
+    found = classification.classify(Evidence(exit_status=1, stderr=stderr, cgroup_kills=1))
     assert found.code == "OOM_HOST"
     assert "memory group: oom_kill rose by 1" in found.evidence
     plain = stderr.replace(pool, "ValueError")
-    assert failures.classify(Evidence(exit_status=1, stderr=plain, cgroup_kills=1)).code == "PYTHON_ERROR"
+    assert classification.classify(Evidence(exit_status=1, stderr=plain, cgroup_kills=1)).code == "PYTHON_ERROR"
 
 
 def test_what_a_client_reports() -> None:
     note = Evidence(exception="mine.TooBig", bases=("torch.OutOfMemoryError", "RuntimeError"), message="layer 3")
-    found = failures.classify(note)
+    found = classification.classify(note)
     assert found.code == "OOM_CUDA"
     assert found.evidence == ("exception mine.TooBig, a kind of torch.OutOfMemoryError",)
-    assert failures.classify(Evidence(exception="OSError", message="x", errno=28)).code == "DISK_FULL"
-    assert failures.classify(Evidence(exception="KeyError", signal="SIGSEGV")).code == "SEGFAULT"
+    assert classification.classify(Evidence(exception="OSError", message="x", errno=28)).code == "DISK_FULL"
+    assert classification.classify(Evidence(exception="KeyError", signal="SIGSEGV")).code == "SEGFAULT"
 
 
 def test_no_absolute_path_is_kept() -> None:
@@ -253,7 +253,7 @@ def test_no_absolute_path_is_kept() -> None:
         "FileNotFoundError: [Errno 2] No such file or directory: '/home/ada/study/data/x.csv'\n"
     )
     hidden = (("/home/ada", "~/"), ("/home/ada/study", ""))
-    found = failures.classify(Evidence(exit_status=1, stderr=stderr, hidden=hidden))
+    found = classification.classify(Evidence(exit_status=1, stderr=stderr, hidden=hidden))
     assert found.diagnostic.endswith("No such file or directory: 'data/x.csv'")
     assert found.stack is not None
     assert [line.split('"')[1] for line in found.stack.splitlines() if 'File "' in line] == [
@@ -282,12 +282,12 @@ def test_last_words_of_other_runtimes(words: str, runtime: str, code: str) -> No
     found = runtime_errors.last_words(f"noise\n{words}\n")
     assert found is not None
     assert (found.runtime, found.code) == (runtime, code)
-    assert failures.classify(Evidence(exit_status=1, stderr=words)).code == code
+    assert classification.classify(Evidence(exit_status=1, stderr=words)).code == code
 
 
 def test_every_code_that_can_come_out_is_known() -> None:
     used = {*exception_codes.TYPES.values(), *exception_codes.MODULES.values(), *exception_codes.ERRNOS.values()}
-    used |= {pattern.code for pattern in exception_codes.PATTERNS} | {*failures._SIGNALS.values()}
+    used |= {pattern.code for pattern in exception_codes.PATTERNS} | {*classification._SIGNALS.values()}
     used |= {form.code for form in runtime_errors._FORMS}
     assert used <= {*CODES}
     assert all(known.remediation or code == "UNKNOWN" for code, known in CODES.items())
@@ -321,6 +321,6 @@ def test_the_names_of_the_standard_library_and_numpy_are_right() -> None:
     )
 )
 def test_any_evidence_is_classified(evidence: Evidence) -> None:
-    found = failures.classify(evidence)
+    found = classification.classify(evidence)
     assert found.code in CODES
     assert found.category == CODES[found.code].category

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import kernel_log
+from entrenar_research.core.failures import kernel_log
 
 KILLED = "Memory cgroup out of memory: Killed process 42 (python) total-vm:9kB, anon-rss:512000kB, file-rss:1kB"
 ODD = "Out of memory: Killed process 42 (a b) (c)) total-vm:1kB, anon-rss:7kB, file-rss:0kB"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import lineage
-from entrenar_research.core.lineage import Dag
+from entrenar_research.core.lineage import graph as lineage
+from entrenar_research.core.lineage.graph import Dag
 from entrenar_research.models.tracking import Lineage, Parent
 
 

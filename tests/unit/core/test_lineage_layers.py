@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 
-from entrenar_research.core.lineage_layers import Layout, layout
+from entrenar_research.core.lineage.layers import Layout, layout
 from tests.unit.core.test_lineage import dags, graph, graphs
 
 

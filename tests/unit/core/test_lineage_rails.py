@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 
-from entrenar_research.core import lineage_rails
-from entrenar_research.core.lineage import Dag
+from entrenar_research.core.lineage import rails
+from entrenar_research.core.lineage.graph import Dag
 from entrenar_research.models.tracking import Parent
 from tests.unit.core.test_lineage import dags, graph, graphs
 
@@ -19,7 +19,7 @@ RIGHT = set("─╰╭├┴┬┼")
 
 
 def drawn(dag: Dag) -> list[str]:
-    return [line for row in lineage_rails.rows(dag) for line in (row.line, row.joint) if line is not None]
+    return [line for row in rails.rows(dag) for line in (row.line, row.joint) if line is not None]
 
 
 def ways(lines: list[str], top: int, column: int) -> Iterator[tuple[int, int]]:
@@ -40,7 +40,7 @@ def ways(lines: list[str], top: int, column: int) -> Iterator[tuple[int, int]]:
             continue
         seen.add((line, place, going))
         if going == "down":
-            if mark in lineage_rails.NODE + lineage_rails.UNKNOWN:
+            if mark in rails.NODE + rails.UNKNOWN:
                 yield line, place
             elif mark in UP:
                 waiting += [(line + 1, place, "down")] if mark in DOWN else []
@@ -60,8 +60,8 @@ def test_every_parent_is_reached_from_its_child(parents: dict[str, list[str]]) -
     dag = graph(parents)
     lines: list[str] = []
     places: dict[str, tuple[int, int]] = {}
-    for row in lineage_rails.rows(dag):
-        places[row.run] = (len(lines), row.line.index(lineage_rails.NODE))
+    for row in rails.rows(dag):
+        places[row.run] = (len(lines), row.line.index(rails.NODE))
         lines += [line for line in (row.line, row.joint) if line is not None]
     runs = {place: run for run, place in places.items()}
     for run, (line, column) in places.items():
@@ -72,10 +72,10 @@ def test_every_parent_is_reached_from_its_child(parents: dict[str, list[str]]) -
 @given(graphs())
 def test_every_run_is_drawn_once_whatever_the_graph(parents: dict[str, list[str]]) -> None:
     dag = graph(parents)
-    rows = lineage_rails.rows(dag)
+    rows = rails.rows(dag)
     assert sorted(row.run for row in rows) == sorted(dag.links)
     for row in rows:
-        assert sum(row.line.count(mark) for mark in (lineage_rails.NODE, lineage_rails.UNKNOWN)) == 1
+        assert sum(row.line.count(mark) for mark in (rails.NODE, rails.UNKNOWN)) == 1
     assert rows[-1].rail == ""
     seen: list[str] = []
     for row in rows:
@@ -101,9 +101,9 @@ def test_pictures(parents: dict[str, list[str]], picture: list[str]) -> None:
 
 def test_marks() -> None:
     dag = Dag({"a": [Parent(run="gone", relationship="initialization")]})
-    assert [row.line for row in lineage_rails.rows(dag, "a")] == ["●", "◌"]
+    assert [row.line for row in rails.rows(dag, "a")] == ["●", "◌"]
 
 
 def test_every_rail_has_a_letter_in_ascii() -> None:
     dag = graph({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c", "gone"], "e": ["d", "a"]})
-    assert all(line.translate(lineage_rails.PLAIN).isascii() for line in drawn(dag))
+    assert all(line.translate(rails.PLAIN).isascii() for line in drawn(dag))

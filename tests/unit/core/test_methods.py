@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import methods
+from entrenar_research.core.tracking import methods
 
 SPEC = {
     "method": "lora",

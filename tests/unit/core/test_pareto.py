@@ -7,10 +7,10 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import failures, pareto
-from entrenar_research.core.failure_codes import CODES
-from entrenar_research.core.failures import Evidence
-from entrenar_research.core.pareto import Failing
+from entrenar_research.core.failures import classification, pareto
+from entrenar_research.core.failures.classification import Evidence
+from entrenar_research.core.failures.codes import CODES
+from entrenar_research.core.failures.pareto import Failing
 
 
 def failing(*codes: str) -> list[Failing]:
@@ -20,7 +20,7 @@ def failing(*codes: str) -> list[Failing]:
             experiment="line",
             status="failed",
             started="2026-01-01T00:00:00Z",
-            failure=failures.classify(Evidence(found=code, said="x")),
+            failure=classification.classify(Evidence(found=code, said="x")),
         )
         for number, code in enumerate(codes)
     ]

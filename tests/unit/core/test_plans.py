@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import etas, plans, quantities
+from entrenar_research.core.tracking import etas, plans, quantities
 from entrenar_research.errors import UsageError
 from entrenar_research.models.experiment import Plan
 from entrenar_research.models.run import Usage

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import query_rows
-from entrenar_research.core.query_views import VIEWS
+from entrenar_research.core.querying import rows
+from entrenar_research.core.querying.views import VIEWS
 from entrenar_research.models.run import RunRecord
 
 JSON = st.recursive(
@@ -33,13 +33,13 @@ KINDS: dict[str, Any] = {
 @given(RECORD)
 def test_whatever_is_in_a_record_fits_the_columns(record: dict[str, Any]) -> None:
     for view in VIEWS:
-        if not query_rows.of_records(view.name):
+        if not rows.of_records(view.name):
             continue
-        for row in query_rows.rows(view.name, "run", record):
+        for row in rows.rows(view.name, "run", record):
             assert row[0] == "run"
             assert len(row) == len(view.columns), view.name
             for column, value in zip(view.columns, row, strict=True):
-                fitted = query_rows.fitted(column.type, value)
+                fitted = rows.fitted(column.type, value)
                 assert fitted is None or isinstance(fitted, KINDS[column.type]), (view.name, column, value)
 
 
@@ -62,8 +62,8 @@ def test_whatever_is_in_a_record_fits_the_columns(record: dict[str, Any]) -> Non
     ],
 )
 def test_values_fit_or_are_left_out(kind: str, value: Any, fitted: Any) -> None:
-    assert query_rows.fitted(kind, value) == fitted
+    assert rows.fitted(kind, value) == fitted
 
 
 def test_nan_is_a_number() -> None:
-    assert math.isnan(query_rows.fitted("DOUBLE", "NaN"))
+    assert math.isnan(rows.fitted("DOUBLE", "NaN"))

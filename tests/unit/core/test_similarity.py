@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.similarity import signature, similarity
+from entrenar_research.core.failures.similarity import signature, similarity
 
 FRAMES = st.lists(st.sampled_from(["a.py:f", "a.py:g", "b.py:f", "b.py:h", "c.py:i"]), max_size=12).map(tuple)
 

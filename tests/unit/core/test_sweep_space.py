@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from entrenar_research.core import sweep_space
+from entrenar_research.core.sweeps import space as sweep_space
 from entrenar_research.models.sweep import (
     Budget,
     Choice,
@@ -27,7 +27,7 @@ from entrenar_research.models.sweep import (
     SweepDeclaration,
     Whole,
 )
-from entrenar_research.store import sweep_sampling
+from entrenar_research.store.sweeps import sampling
 
 NUMBERS = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
 SCALARS = st.one_of(st.text(max_size=4), st.integers(-99, 99), st.booleans(), st.none(), NUMBERS)
@@ -126,23 +126,23 @@ def test_what_is_sampled_is_a_point_of_the_space_and_the_same_each_time(
 ) -> None:
     assert list(sweep_space.faults(space)) == []
     sweep = sweep_of(space, strategy)
-    params = sweep_sampling.chosen(sweep, slot, [])
+    params = sampling.chosen(sweep, slot, [])
     assert is_point(space, params), params
-    assert sweep_sampling.chosen(sweep, slot, []) == params
+    assert sampling.chosen(sweep, slot, []) == params
 
 
 @given(dimension=DIMENSIONS)
 def test_a_distribution_holds_what_the_dimension_does(dimension: Dimension) -> None:
-    space: Any = sweep_sampling.distribution(dimension)
+    space: Any = sampling.distribution(dimension)
     if isinstance(dimension, Choice):
-        assert [sweep_sampling.value_of(dimension, item) for item in space.choices] == list(dimension.values)
+        assert [sampling.value_of(dimension, item) for item in space.choices] == list(dimension.values)
         return
     assert (space.low, space.log) == (dimension.low, dimension.log)
     assert space.high <= dimension.high
     listed = isinstance(dimension, Whole) or dimension.step is not None
     for value in itertools.islice(sweep_space.listed(dimension), 100) if listed else (dimension.low, dimension.high):
         assert space._contains(space.to_internal_repr(value)), value
-        assert sweep_sampling.value_of(dimension, value) == value
+        assert sampling.value_of(dimension, value) == value
 
 
 @given(space=spaces())
@@ -273,7 +273,7 @@ def test_seeds_differ() -> None:
 def test_rungs(pruning: Hyperband, rungs: list[int]) -> None:
     found, last = [], None
     for step in range(1500):
-        if sweep_sampling.is_rung(pruning, step, last):
+        if sampling.is_rung(pruning, step, last):
             found.append(step)
             last = step
     assert found == rungs
@@ -281,6 +281,6 @@ def test_rungs(pruning: Hyperband, rungs: list[int]) -> None:
 
 def test_a_rung_is_not_missed_between_steps() -> None:
     pruning = Hyperband(low=1, high=100, factor=3)
-    assert sweep_sampling.is_rung(pruning, 10, 2)
-    assert not sweep_sampling.is_rung(pruning, 20, 10)
-    assert not sweep_sampling.is_rung(pruning, 1, 10)
+    assert sampling.is_rung(pruning, 10, 2)
+    assert not sampling.is_rung(pruning, 20, 10)
+    assert not sampling.is_rung(pruning, 1, 10)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import tracebacks
-from entrenar_research.core.tracebacks import Traceback
+from entrenar_research.core.failures import tracebacks
+from entrenar_research.core.failures.tracebacks import Traceback
 
 POOL = """\
 import concurrent.futures as futures, multiprocessing

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from entrenar_research.client import reading
 from entrenar_research.errors import StorageError
 from entrenar_research.importers.port import Curve
-from entrenar_research.store import bulk_log
+from entrenar_research.store.logged import bulk_log
 
 SERIES = st.dictionaries(
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=80),

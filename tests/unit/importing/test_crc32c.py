@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.crc32c import crc32c, crc32c_each, masked
+from entrenar_research.core.foreign.crc32c import crc32c, crc32c_each, masked
 from tests.unit.importing.foreign import mask, slow_crc32c
 
 # RFC 3720, appendix B.4, and the check value of the catalogue of parametrised CRC algorithms.

@@ -5,7 +5,7 @@ import pytest
 
 from entrenar_research.errors import StorageError
 from entrenar_research.importers.mlflow import IMPORTER
-from entrenar_research.store.mlflow_database import Database
+from entrenar_research.store.foreign.mlflow_database import Database
 
 SCHEMA = """
 CREATE TABLE experiments (experiment_id INTEGER, name VARCHAR, lifecycle_stage VARCHAR);

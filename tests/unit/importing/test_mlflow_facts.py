@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import mlflow_facts as facts
-from entrenar_research.core.import_naming import experiment_name
+from entrenar_research.core.foreign import mlflow_facts as facts
+from entrenar_research.core.foreign.import_naming import experiment_name
 from entrenar_research.store.study_files import check_name
 
 POINTS = st.lists(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import protobuf_wire as wire
-from entrenar_research.core.protobuf_wire import Message, WireError
+from entrenar_research.core.foreign import protobuf_wire as wire
+from entrenar_research.core.foreign.protobuf_wire import Message, WireError
 from tests.unit.importing.foreign import field, single, varint
 
 VALUES = st.one_of(st.integers(0, 2**64 - 1), st.floats(allow_nan=False), st.binary(max_size=300))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.record_logs import is_wandb, tf_records, wandb_records
+from entrenar_research.core.foreign.record_logs import is_wandb, tf_records, wandb_records
 from tests.unit.importing.foreign import mask, slow_crc32c, tf_record, wandb_log
 
 RECORDS = st.lists(st.binary(max_size=60), max_size=30)

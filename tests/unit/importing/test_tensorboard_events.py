@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import tensorboard_events as events
-from entrenar_research.core.protobuf_wire import WireError
+from entrenar_research.core.foreign import tensorboard_events as events
+from entrenar_research.core.foreign.protobuf_wire import WireError
 from tests.unit.importing.foreign import field, scalar, single
 
 FLOATS = st.floats(width=32)

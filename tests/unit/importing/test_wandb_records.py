@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core import wandb_records as records
-from entrenar_research.core.wandb_facts import Facts
+from entrenar_research.core.foreign import wandb_records as records
+from entrenar_research.core.foreign.wandb_facts import Facts
 from tests.unit.importing.foreign import HOST, USER, field, wandb_item, wandb_row, wandb_run
 
 NAMES = st.lists(st.text(st.characters(exclude_characters="/", codec="utf-8"), max_size=80), min_size=1, max_size=3)

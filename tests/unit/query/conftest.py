@@ -11,7 +11,7 @@ import pytest
 
 from entrenar_research.actions import querying
 from entrenar_research.models.tracking import Failure, FailureCategory, Lineage, Parent, Trial
-from entrenar_research.store.query_engine import Answer
+from entrenar_research.store.querying.engine import Answer
 from tests.unit.query import runs
 
 Ask = Callable[..., list[tuple[Any, ...]]]

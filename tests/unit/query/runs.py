@@ -10,8 +10,9 @@ import msgspec
 
 from entrenar_research.client.reading import Log
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import series_files, series_summary, sums
-from entrenar_research.store.logged import EventLog
+from entrenar_research.store import sums
+from entrenar_research.store.logged import series_files, series_summary
+from entrenar_research.store.logged.log import EventLog
 from entrenar_research.store.run_files import RunFiles
 
 STUDY = "title: Tests\nauthors:\n- {given: Ada, family: Lovelace}\nlicense: MIT\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.core.curves import Curve, Panel
+from entrenar_research.core.tracking.curves import Curve, Panel
 from entrenar_research.errors import MissingToolError
-from entrenar_research.store import query_engine
+from entrenar_research.store.querying import engine
 from entrenar_research.views import plots
 
 
@@ -15,7 +15,7 @@ from entrenar_research.views import plots
 def test_sql_names_the_extra_that_it_needs(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingToolError) as caught:
-        query_engine.ask(tmp_path, list, "SELECT 1")
+        engine.ask(tmp_path, list, "SELECT 1")
     assert package in caught.value.message
     assert caught.value.hint == "pip install 'entrenar-research[query]'"
 

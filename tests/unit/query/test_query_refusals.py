@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenar_research.errors import UsageError
-from entrenar_research.store import query_engine, query_guard
+from entrenar_research.store.querying import engine, guard
 from tests.unit.query.conftest import Ask
 
 duckdb = pytest.importorskip("duckdb")
-CONNECTION = duckdb.connect(":memory:", config=query_engine._SETTINGS)
+CONNECTION = duckdb.connect(":memory:", config=engine._SETTINGS)
 METRICS = "runs/20260101T000000000Z-imdb-gbt0/metrics.parquet"
 
 STATEMENTS = (
@@ -164,7 +164,7 @@ def test_what_is_refused_leaves_no_trace(here: Path, ask: Ask) -> None:
 @pytest.mark.parametrize("sql", [*STATEMENTS, *INSIDE, *READING, *WRONG])
 def test_the_guard_refuses(sql: str) -> None:
     with pytest.raises(UsageError) as caught:
-        query_guard.check(CONNECTION, sql)
+        guard.check(CONNECTION, sql)
     assert caught.value.exit_code == 2
     assert "exception_type" not in caught.value.message
 
@@ -175,8 +175,8 @@ def test_the_locks_hold_without_the_guard(sql: str, here: Path, ask: Ask, monkey
     if "arrow_scan" in sql or "pandas_scan" in sql or "USE_TMP_FILE" in sql:
         pytest.skip("an address of memory, or a COPY onto a Parquet file that may be read: there the guard is alone")
     before = tree(here)
-    loose = query_guard.Statement(text=sql, views=frozenset({"runs", "params", "metrics"}), explains=True)
-    monkeypatch.setattr(query_guard, "check", lambda connection, text: loose)
+    loose = guard.Statement(text=sql, views=frozenset({"runs", "params", "metrics"}), explains=True)
+    monkeypatch.setattr(guard, "check", lambda connection, text: loose)
     try:
         found = ask("", root=here)
     except (UsageError, TypeError):
@@ -246,7 +246,7 @@ def test_mistakes_are_named_with_their_place(sql: str, message: str, hint: str |
 def test_a_place_is_found_in_any_text(text: str) -> None:
     sql = text.encode(errors="replace").decode()
     for position in (0, len(sql.encode()) // 2, len(sql.encode())):
-        lines = query_guard.placed("x", sql, position).split("\n")
+        lines = guard.placed("x", sql, position).split("\n")
         assert lines[0].startswith("SQL, line ")
         assert lines[-1].strip() == "^"
 
@@ -258,7 +258,7 @@ def test_a_place_is_found_in_any_text(text: str) -> None:
 )
 def test_no_text_is_an_unforeseen_error(words: list[str]) -> None:
     try:
-        statement = query_guard.check(CONNECTION, " ".join(words))
+        statement = guard.check(CONNECTION, " ".join(words))
     except UsageError:
         return
     assert statement.views <= {"runs"}

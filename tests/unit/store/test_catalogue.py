@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from entrenar_research.client import liveness
 from entrenar_research.models.tracking import Holder, Series
-from entrenar_research.store import catalogue_database, catalogue_looks, catalogue_reading
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue import database, looks, reading
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.catalogue.filter import Request
 from entrenar_research.store.run_files import RunFiles
 from tests.runs_on_disk import listed, new_study, put, record, run_id, statuses
 
@@ -35,20 +35,20 @@ def study(tmp_path: Path) -> Path:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if all that was written so far had been written long ago."""
-    monkeypatch.setattr(catalogue_looks, "clock", lambda place: time.time_ns() + 10**11)
+    monkeypatch.setattr(looks, "clock", lambda place: time.time_ns() + 10**11)
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that are read from now on."""
     found: list[str] = []
-    really = catalogue_reading.read
+    really = reading.read
 
-    def noted(root: str, name: str, now: int) -> catalogue_reading.Reading | None:
+    def noted(root: str, name: str, now: int) -> reading.Reading | None:
         found.append(name)
         return really(root, name, now)
 
-    monkeypatch.setattr(catalogue_reading, "read", noted)
+    monkeypatch.setattr(reading, "read", noted)
     return found
 
 
@@ -84,14 +84,14 @@ def test_runs_is_not_even_listed_when_nothing_changed(
 ) -> None:
     ids = three(study)
     listed(study)
-    monkeypatch.setattr(catalogue_looks, "listing", lambda runs: pytest.fail("listed again"))
+    monkeypatch.setattr(looks, "listing", lambda runs: pytest.fail("listed again"))
     assert listed(study) == ids
 
 
 def test_what_changes_within_the_granularity_of_the_clock_is_seen(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = three(study)
     coarse = f"1:1:{time.time_ns()}:{time.time_ns()}"
-    monkeypatch.setattr(catalogue_looks, "print_of", lambda directory: coarse)
+    monkeypatch.setattr(looks, "print_of", lambda directory: coarse)
     assert listed(study) == ids
     assert listed(study) == ids
     new = put(study, record(7)).name
@@ -250,7 +250,7 @@ def test_a_cache_that_is_ruined_or_removed_while_it_is_open(study: Path) -> None
 def test_a_cache_that_somebody_holds_is_done_without(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = three(study)
     listed(study)
-    monkeypatch.setattr(catalogue_database, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 0.05)
     holder = sqlite3.connect(study / CACHE, isolation_level=None)
     for hold in ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"):
         holder.execute(hold)
@@ -345,7 +345,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_taken_for_lost(
             RunFiles(study).close(record(1))
         return False
 
-    monkeypatch.setattr(catalogue_looks, "alive", nobody)
+    monkeypatch.setattr(looks, "alive", nobody)
     assert statuses(study) == {run_id(1): "completed"}
 
 
@@ -356,7 +356,7 @@ def test_runs_that_ended_unsealed_are_not_read_again_until_they_are_sealed(
     assert listed(study) == ids
     read.clear()
     with monkeypatch.context() as patched:
-        patched.setattr(catalogue_looks, "look", lambda directory: pytest.fail(f"looked into {directory}"))
+        patched.setattr(looks, "look", lambda directory: pytest.fail(f"looked into {directory}"))
         catalogue = Catalogue(study)
         catalogue.refresh()
         assert catalogue.cut_off() == (0, 3)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from entrenar_research.errors import UsageError
 from entrenar_research.models.tracking import Failure, Series, Telemetry, Trial
-from entrenar_research.store.catalogue import Catalogue
-from entrenar_research.store.catalogue_filter import Request
+from entrenar_research.store.catalogue.catalogue import Catalogue
+from entrenar_research.store.catalogue.filter import Request
 from tests.runs_on_disk import new_study, put, record, run_id
 
 LOSSES = [0.5, math.nan, None, -math.inf, 0.5, math.inf, 0.25, None]

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.core import handover
+from entrenar_research.core.tracking import handover
 from entrenar_research.errors import IntegrityError, MissingToolError
 from entrenar_research.models.tracking import Artifact, Parent, Series
-from entrenar_research.store import logged, points, series_files, sums
-from entrenar_research.store.logged_notes import LoggedEta, LoggedFailure
+from entrenar_research.store import sums
+from entrenar_research.store.logged import log as logged
+from entrenar_research.store.logged import points, series_files
+from entrenar_research.store.logged.notes import LoggedEta, LoggedFailure
 from tests.event_logs import START, EventLogWriter
 
 SHA = "sha256:" + "ab" * 32

@@ -9,7 +9,7 @@ import pytest
 from entrenar_research.errors import InvalidFileError, ResearchError, UsageError
 from entrenar_research.models.sweep import Choice, Condition, Real, Whole
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.sweep_files import SweepFiles
+from entrenar_research.store.sweeps.declared import SweepFiles
 from tests.integration.sweeping import DECLARATION, GRID, SWEEP, add_toy, write_sweep
 
 HEAD = SWEEP[: SWEEP.index("space:")]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.trace_comparison import Comparison, Divergence, compare, describe
-from entrenar_research.core.trace_normalisation import counts_of
+from entrenar_research.core.traces.comparison import Comparison, Divergence, compare, describe
+from entrenar_research.core.traces.normalisation import counts_of
 
 GOLDEN = [f"1 read($STUDY/{name}) = 1" for name in "abcdef"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenar_research.core.trace_document import (
+from entrenar_research.core.traces.document import (
     DocumentedCall,
     DocumentedExit,
     TraceDocument,
@@ -17,7 +17,7 @@ from entrenar_research.core.trace_document import (
     document,
     encode,
 )
-from entrenar_research.core.trace_normalisation import counts_of, normalised_steps, trace_id
+from entrenar_research.core.traces.normalisation import counts_of, normalised_steps, trace_id
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.trace import Trace
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from entrenar_research.core.trace_normalisation import counts_of, normalise, normalised_steps, trace_id
+from entrenar_research.core.traces.normalisation import counts_of, normalise, normalised_steps, trace_id
 from entrenar_research.models.trace import Trace
 
 TraceOf = Callable[..., Trace]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from entrenar_research.core.trace_observation import Observation, observe
+from entrenar_research.core.traces.observation import Observation, observe
 from entrenar_research.models.trace import Trace
 
 TraceOf = Callable[..., Trace]

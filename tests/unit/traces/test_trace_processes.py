@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from entrenar_research.core.trace_processes import Directories, Processes, path_arguments
+from entrenar_research.core.traces.processes import Directories, Processes, path_arguments
 from entrenar_research.models.trace import Trace
 
 TraceOf = Callable[..., Trace]

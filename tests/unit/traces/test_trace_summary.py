@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.trace_summary import (
-    SummaryRow,
-    counts,
-    format_summary,
-    parse_summary,
-    summarise,
-)
+from entrenar_research.core.traces.summary import SummaryRow, counts, format_summary, parse_summary, summarise
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.trace import Trace
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.trace_syntax import (
+from entrenar_research.core.traces.syntax import (
     descriptor,
     end_of_arguments,
     first_descriptor,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entrenar_research.core.curves import Curve, Panel
+from entrenar_research.core.tracking.curves import Curve, Panel
 from entrenar_research.models.run import RunRecord
 from entrenar_research.views import plot_page, plots
 

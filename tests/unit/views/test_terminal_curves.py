@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from entrenar_research.core.curves import Curve
+from entrenar_research.core.tracking.curves import Curve
 from entrenar_research.views.terminal import curves as view
 from entrenar_research.views.terminal.screen import Screen
 

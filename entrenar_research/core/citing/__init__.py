@@ -1,0 +1,1 @@
+"""What is cited: people, identifiers, licences, and the text of a citation."""

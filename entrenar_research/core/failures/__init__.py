@@ -1,0 +1,1 @@
+"""Why a run failed: codes, classes, tracebacks, and what resembles what."""

@@ -1,0 +1,1 @@
+"""Other trackers' records: their framing, their fields, and what they mean here."""

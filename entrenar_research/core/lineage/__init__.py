@@ -1,0 +1,1 @@
+"""Parents and descendants: the graph, its order, and how it is drawn."""

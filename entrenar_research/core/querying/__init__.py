@@ -1,0 +1,1 @@
+"""The rows and views that SQL sees."""

@@ -1,0 +1,1 @@
+"""Sweeps: the space, what fits it, and where the trials stand."""

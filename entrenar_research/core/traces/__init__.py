@@ -1,0 +1,1 @@
+"""Traces: calls read from text, normalised, summarised and compared."""

@@ -1,0 +1,1 @@
+"""What a run logs: curves, plans, methods, conditions, and how runs compare."""

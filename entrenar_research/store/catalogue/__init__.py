@@ -1,0 +1,1 @@
+"""The cache from which runs are listed; it comes back when deleted."""

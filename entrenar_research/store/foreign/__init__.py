@@ -1,0 +1,1 @@
+"""Other trackers' files, and what was taken from them."""

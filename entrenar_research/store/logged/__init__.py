@@ -1,0 +1,1 @@
+"""What runs logged: open event logs, Parquet once sealed, and notes."""

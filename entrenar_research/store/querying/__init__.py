@@ -1,0 +1,1 @@
+"""SQL over the runs, which may read and never write."""

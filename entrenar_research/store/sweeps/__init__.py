@@ -1,0 +1,1 @@
+"""Sweeps on disk: their declarations and journals."""

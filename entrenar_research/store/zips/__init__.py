@@ -1,0 +1,1 @@
+"""Zip archives read with care and written byte for byte."""
