@@ -25,7 +25,8 @@ KILLED = """\
 import os, shutil, signal, sys
 from pathlib import Path
 from entrenar_research.actions import merging
-from entrenar_research.store import files, run_copies
+from entrenar_research.store import files
+from entrenar_research.store.foreign import run_copies
 from entrenar_research.store.study_files import StudyFiles
 
 ours, theirs, out = map(Path, sys.argv[1:])
