@@ -1,4 +1,4 @@
-"""Run the benchmarks: all of them, or those named (start, run, log, list, points, verify, crate)."""
+"""Run the benchmarks: all of them, or those named (start, run, log, list, points, verify, crate, tracers, traces)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-NAMES = ("start", "run", "log", "list", "points", "verify", "crate")
+NAMES = ("start", "run", "log", "list", "points", "verify", "crate", "tracers", "traces")
 
 
 def main() -> int:

@@ -88,7 +88,7 @@ class Demo:
     def seal(self) -> None:
         """Golden traces, then signed tags over everything."""
         for name in EXPERIMENTS:
-            self.tool("golden", "promote", name, "--as", name)
+            self.tool("golden", "promote", name, "--as", name, "--repeat", "2")
         for item in json.loads(self.tool("golden", "check", "--format", "json")):
             self.prove(f"golden trace {item['name']}", item["words"], f"golden_traces/{item['name']}")
         for name in EXPERIMENTS:

@@ -13,7 +13,17 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import conclusion, diagnosis, observation, recipes, sealing, surroundings, trace_files
+from entrenar_research.actions import (
+    conclusion,
+    diagnosis,
+    observation,
+    recipes,
+    sealing,
+    surroundings,
+    trace_files,
+    trace_source,
+    trace_spans,
+)
 from entrenar_research.client import liveness
 from entrenar_research.core import digests, pins, recipe
 from entrenar_research.core.tracking import handover, plans
@@ -22,7 +32,7 @@ from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Observed, RunRecord, RunStatus, TraceSummary
 from entrenar_research.models.tracking import Failure, Holder
 from entrenar_research.runners.port import Ended, Job, Runner
-from entrenar_research.store import files, run_files
+from entrenar_research.store import files, policy_file, run_files
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.staging import Staging
@@ -36,13 +46,17 @@ _CANCELLED = "run {} was interrupted; it is recorded as cancelled, the last good
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run: parameters to set first, run although nothing changed, treat what is undeclared as failure."""
+    """How to run: parameters to set first, run although nothing changed, treat what is undeclared as failure.
+
+    With `source` a full trace also says from where in the program its calls came.
+    """
 
     assignments: dict[str, Any] = {}
     force: bool = False
     strict: bool = False
     fix: bool = False
     trace: TraceLevel | None = None
+    source: bool = False
     under_dvc: bool = False
     echo: bool = False
 
@@ -73,6 +87,8 @@ class Attempt:
         self.ingredients = ingredients
         self.runs = RunFiles(study.root)
         self.fixed: tuple[str, ...] = ()
+        # Read before anything runs: a mistake in it is no reason to lose a run.
+        self._compression = policy_file.load(study.root).compression
         self._record: RunRecord
 
     def carry_out(self, record: RunRecord, argv: list[str]) -> RunRecord:
@@ -147,14 +163,15 @@ class Attempt:
     def job(self, record: RunRecord, argv: list[str], area: Staging) -> Job:
         """What the runner is to do: the command with its environment, its streams into the run's directory."""
         directory = self.runs.directory(record.id)
+        environment = {
+            **self.means.environment,
+            **pins.pinned(self.experiment.declaration.plan.cpus),
+            **told(self.study, area, directory, record.trace_id or ""),
+        }
         return Job(
             argv=argv,
             directory=self.study.root,
-            environment={
-                **self.means.environment,
-                **pins.pinned(self.experiment.declaration.plan.cpus),
-                **told(self.study, area, directory, record.trace_id or ""),
-            },
+            environment=trace_source.prepare(environment, area.directory) if self._sourced(record) else environment,
             stdout=directory / "stdout.txt",
             stderr=directory / "stderr.txt",
             echo=self.options.echo,
@@ -183,19 +200,29 @@ class Attempt:
 
     def _observe(self, record: RunRecord, area: Staging, argv: list[str]) -> tuple[RunRecord, Observed | None]:
         """Reads the trace, keeps it in the run directory, and records what was loaded and touched."""
+        sourced = self._sourced(record)
         try:
+            if sourced:
+                trace_source.take_stacks(area.trace_log, area.directory)
             trace = self.means.tracer.read(area.trace_log, command=argv, level=record.trace.level)
         except ResearchError as error:
             summary = msgspec.structs.replace(record.trace, status="unavailable", reason=error.message)
             return msgspec.structs.replace(record, trace=summary), None
-        program = python.resolve(record.argv[0], self.means.environment, directory=self.study.root) or record.argv[0]
+        trace = trace_source.without_ours(trace, area.directory) if sourced else trace
+        program = self._program(record)
         logs = (self.runs.directory(record.id), provisional(area))
         places = {area.result: self.experiment.result, **dict.fromkeys(logs, trace_files.RUN)}
         names = trace_files.replacements(self.study.root, places, program)
         staged = area.result.relative_to(self.study.root).as_posix()
         moved = trace_files.relocated(trace, staged, self.experiment.result)
-        document = trace_files.document(moved, names, version=self.means.tracer.version())
-        trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace))
+        logged = trace_spans.joined(moved, self.runs.directory(record.id))
+        document = trace_files.document(
+            moved, names, version=self.means.tracer.version(), spans=logged.spans, span_of=logged.span_of
+        )
+        trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace), self._compression)
+        if sourced:
+            found = trace_source.collect(area.directory, moved, names, document)
+            files.write_atomically(self.runs.directory(record.id) / trace_files.SOURCE, found)
         seen = observation.touched(self.study, trace, area.result)
         variables = {**self.means.environment, **pins.pinned(self.experiment.declaration.plan.cpus)}
         _, environment = surroundings.environment(
@@ -221,7 +248,17 @@ class Attempt:
             return TraceSummary(level=level, status="unavailable", reason=reason), argv
         version = f"{tracer.name} {tracer.version() or ''}".strip()
         wrapped = tracer.wrap(argv, level=level, log=area.trace_log)
+        if self._sourced(record):
+            wrapped = trace_source.with_stacks(wrapped, self._program(record))
         return TraceSummary(level=level, status="recorded", tracer=version), wrapped
+
+    def _sourced(self, record: RunRecord) -> bool:
+        """Whether the trace is to say from where in the program its calls come."""
+        return self.options.source and record.trace.level == "full"
+
+    def _program(self, record: RunRecord) -> str:
+        """The program that the command starts here."""
+        return python.resolve(record.argv[0], self.means.environment, directory=self.study.root) or record.argv[0]
 
     def _accept(
         self,

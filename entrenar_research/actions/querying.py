@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entrenar_research.store.catalogue.catalogue import Catalogue
-from entrenar_research.store.querying import engine
+from entrenar_research.store.querying import engine, traces
 from entrenar_research.store.querying.engine import Answer
 
 Progress = Callable[[int, int], None]
@@ -26,5 +26,9 @@ def ask(root: Path, sql: str, progress: Progress = lambda done, total: None) -> 
         query = "SELECT id, damage FROM runs WHERE shown = 'damaged' ORDER BY id"
         damaged = catalogue.connection.execute(query).fetchall()
     records = [f"runs/{run_id}: not in the answer: {damage}" for run_id, damage in damaged]
-    files = [f"{path}: damaged, its points or spans are not in the answer" for path in answer.damaged]
+    files = [f"{path}: damaged, its {_held(path)} are not in the answer" for path in answer.damaged]
     return answer, (*records, *files)
+
+
+def _held(path: str) -> str:
+    return "calls" if path.endswith(traces.DOCUMENT) else "points or spans"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +42,15 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     seconds: float
     trace: Trace | None
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded command that can be run again and again in a scratch copy; `fresh` empties the places it writes to."""
+
+    argv: tuple[str, ...]
+    directory: Path
+    environment: Mapping[str, str]
+    fresh: Callable[[], None]
 
 
 class Lacking(ToolError):
@@ -85,14 +94,50 @@ def replayed(
         ReplayFailed: if the command fails.
         UsageError: if an input is missing.
     """
+    with _scratch(study, experiment, record, environment=environment) as (scratch, program):
+        setting = _Setting(directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level)
+        yield _execute(setting, experiment, record, program)
+
+
+@contextmanager
+def rehearsed(
+    study: StudyFiles, experiment: Experiment, record: RunRecord, *, environment: Mapping[str, str]
+) -> Iterator[Rehearsed]:
+    """The recorded command in a scratch copy, to be run as often as one likes; the copy goes at the end.
+
+    Raises:
+        Lacking: if a program, a package or a version is not here.
+        UsageError: if an input is missing.
+    """
+    with _scratch(study, experiment, record, environment=environment) as (scratch, program):
+        root = scratch / "study"
+        result = _result(root, record)
+        argv, variables = _command(root, experiment, record, program, environment)
+
+        def fresh() -> None:
+            files.remove_tree(result)
+            for item in experiment.declaration.outputs:
+                if not isinstance(item, str):
+                    files.remove_tree(root / item.source)
+            with files.refusals("cannot make the scratch copy"):
+                result.mkdir(parents=True)
+            _own_run(root, record)
+
+        yield Rehearsed(argv=tuple(argv), directory=root, environment=variables, fresh=fresh)
+
+
+@contextmanager
+def _scratch(
+    study: StudyFiles, experiment: Experiment, record: RunRecord, *, environment: Mapping[str, str]
+) -> Iterator[tuple[Path, str]]:
+    """A directory with a copy of the study in `study`, and the program that the command starts here."""
     suited = requirements.suited(study, record, environment)
     if suited.program is None:
         raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
-        setting = _Setting(directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level)
-        copy_study(study, setting.root, _needed(study, experiment))
-        yield _execute(setting, experiment, record, suited.program)
+        copy_study(study, scratch / "study", _needed(study, experiment))
+        yield scratch, suited.program
     finally:
         files.remove_tree(scratch)
 
@@ -144,13 +189,16 @@ def _unpacked(root: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
-def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, program: str) -> Replayed:
-    root, tracer = setting.root, setting.tracer
-    result = root / ".entrenar" / "staging" / record.id / "result"
-    with files.refusals("cannot make the scratch copy"):
-        result.mkdir(parents=True)
-    run = _own_run(root, record)
-    shown = result.relative_to(root).as_posix()
+def _result(root: Path, record: RunRecord) -> Path:
+    """Where a replay in the scratch copy at `root` writes its result."""
+    return root / ".entrenar" / "staging" / record.id / "result"
+
+
+def _command(
+    root: Path, experiment: Experiment, record: RunRecord, program: str, environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """The command of the run in the scratch copy at `root`, with the variables that it gets."""
+    shown = _result(root, record).relative_to(root).as_posix()
     argv = recipe.expand(
         record.command,
         result=shown,
@@ -159,18 +207,27 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
         params=recipe.dotted(recipe.declared_params(record)),
     )
     argv[0] = program
+    run = RunFiles(root).directory(record.id).relative_to(root).as_posix()
+    return argv, {
+        **handover.without(environment),
+        **pins.pinned(experiment.declaration.plan.cpus),
+        **(record.environment.variables if record.environment else {}),
+        **handover.variables(study=str(root), run=run, result=shown, trace_id=secrets.token_hex(16)),
+    }
+
+
+def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, program: str) -> Replayed:
+    root, tracer = setting.root, setting.tracer
+    result = _result(root, record)
+    with files.refusals("cannot make the scratch copy"):
+        result.mkdir(parents=True)
+    run = _own_run(root, record)
+    argv, variables = _command(root, experiment, record, program, setting.environment)
     log = setting.directory / "trace.log"
     job = Job(
         argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None else argv,
         directory=root,
-        environment={
-            **handover.without(setting.environment),
-            **pins.pinned(experiment.declaration.plan.cpus),
-            **(record.environment.variables if record.environment else {}),
-            **handover.variables(
-                study=str(root), run=run.relative_to(root).as_posix(), result=shown, trace_id=secrets.token_hex(16)
-            ),
-        },
+        environment=variables,
         stdout=setting.directory / "stdout.txt",
         stderr=setting.directory / "stderr.txt",
     )

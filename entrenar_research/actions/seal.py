@@ -96,9 +96,11 @@ def seal_golden(study: StudyFiles, git: Git, name: str, message: str, key: Path)
         ResearchError: if the signature that was made would not be accepted by the study.
     """
     record, _ = golden.load(study, name)
-    place = GoldenFiles(study.root).relative(name)
+    golden_files = GoldenFiles(study.root)
+    place = golden_files.relative(name)
     data.track(study, f"{place}/{name}.json")
-    paths = [place, f"runs/{record.run}"]
+    told = [path for path in (golden_files.analysis, golden_files.retired) if path.is_file()]
+    paths = [place, f"runs/{record.run}", *(path.relative_to(study.root).as_posix() for path in told)]
     stated = f"run: {record.run}\ntrace: {record.trace_id}"
     with locks.exclusive(study.state):
         return _seal(study, git, "golden", name, f"{message}\n\n{stated}", paths, key)

@@ -7,12 +7,16 @@ what comes of it. dvc.yaml has a stage for each.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 
+from entrenar_research import workspace
 from entrenar_research.actions import experiment_add as action
 from entrenar_research.cli import asking
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
-from entrenar_research.errors import UsageError
+from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
+from entrenar_research.models.equivalence import Violation
 from entrenar_research.store import study_files
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.views.terminal.screen import Screen
@@ -50,12 +54,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_format(show)
     sync = add_verb(verbs, "sync", "write the stage of dvc.yaml from the declaration")
     sync.add_argument("name", metavar="NAME", help="the experiment")
+    related = add_verb(
+        verbs,
+        "relations",
+        "run variants of an experiment and test the relations that it declares",
+        more="Each variant is run in a scratch copy: the study is not touched, and no run is recorded. The exit code "
+        "is 1 if a relation does not hold; one declared with `severity: warning` is only told.",
+        examples=("experiment relations line",),
+    )
+    related.add_argument("name", metavar="NAME", help="the experiment")
+    add_format(related)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Adds, lists, shows or syncs."""
+    """Adds, lists, shows, syncs or tests."""
     here = Workspace()
-    return {"add": _add, "list": _list, "show": _show, "sync": _sync}[args.verb](args, here)
+    return {"add": _add, "list": _list, "show": _show, "sync": _sync, "relations": _relations}[args.verb](args, here)
 
 
 def _add(args: argparse.Namespace, here: Workspace) -> int:
@@ -153,3 +167,31 @@ def _sync(args: argparse.Namespace, here: Workspace) -> int:
         screen.line(words)
     screen.line(f"dvc.yaml says what {experiment.file} declares", "good")
     return 0
+
+
+def _relations(args: argparse.Namespace, here: Workspace) -> int:
+    from entrenar_research.actions import relations  # runs things: not for those who list and show
+
+    means = relations.Means(
+        runner=workspace.runner("host"),
+        environment=dict(os.environ),
+        tool=workspace.TOOL,
+        started=workspace.now().isoformat(timespec="milliseconds"),
+    )
+    screen = Screen()
+    with screen.progress("testing relations") as update:
+        judged = relations.examine(here.files, args.name, means, progress=update)
+    critical = any(item.severity == "critical" for one in judged for item in one.violations)
+    if args.format == "json":
+        screen.json(judged)
+        return EXIT_WANTING if critical else EXIT_DONE
+    for one in judged:
+        screen.line(f"{one.relation}: {'does not hold' if one.violations else 'holds'}", _style(one.violations))
+        for item in one.violations:
+            screen.line(f"  {item.severity}: expected {item.expected}, found {item.actual}")
+    return EXIT_WANTING if critical else EXIT_DONE
+
+
+def _style(violations: Sequence[Violation]) -> str:
+    severities = {item.severity for item in violations}
+    return "bad" if "critical" in severities else "doubt" if severities else "good"

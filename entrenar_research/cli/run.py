@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("none", "observe", "full"),
         help="look as closely as this, not as declared: none, observe (files, processes, network), full (every call)",
     )
+    parser.add_argument("--source", action="store_true", help="a full trace also says from where its calls come")
     parser.add_argument("--quiet", action="store_true", help="do not show what the command prints")
     add_format(parser)
 
@@ -58,6 +59,7 @@ def execute(args: argparse.Namespace) -> int:
         strict=args.strict,
         fix=args.fix,
         trace=args.trace,
+        source=args.source,
         under_dvc=os.environ.get("DVC_STAGE") == args.name,
         echo=text and not args.quiet,
     )

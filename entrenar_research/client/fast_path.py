@@ -41,16 +41,17 @@ class Scope(dict[str, int]):
     """A span as far as the log needs it: the refs of the keys that were logged in it, made when first asked for.
 
     `ref` is the span's own number in the file, 0 while it is not in it; `inherited` means that another process began
-    it, and that this one, its forked child, needs a span of its own below.
+    it, and that this one, its forked child, needs a span of its own below. `thread` is the kernel's number of the
+    thread that entered it, 0 for the first one of the process.
     """
 
-    __slots__ = ("above", "attributes", "id", "inherited", "log", "name", "ref")
+    __slots__ = ("above", "attributes", "id", "inherited", "log", "name", "ref", "thread")
 
     def __init__(self, log: SlotLog, name: str, above: Scope | None, attributes: Mapping[str, Any]) -> None:
         super().__init__()
         self.log, self.name, self.above, self.attributes = log, name, above, attributes
         self.id = os.urandom(8).hex()
-        self.ref = 0
+        self.ref = self.thread = 0
         self.inherited = False
 
     def __missing__(self, key: str) -> int:

@@ -12,8 +12,9 @@ All numbers are little-endian. `ref` numbers count from 1 within a file; a key, 
 
 The TEXT slots of a statement come before it, in order, though slots of other threads may lie between them: the
 statement is valid once its own mark is there. A key is a name within a span, so that every point knows the span
-it was logged in. The text of BEGIN is JSON, {"id": 16 hex digits, "name": ..., "attributes": {...}}; that of
-NOTE is JSON with at least "kind".
+it was logged in. The text of BEGIN is JSON, {"id": 16 hex digits, "name": ..., "attributes": {...}}, with "thread",
+the kernel's number of the thread, where that is not the first one of the process; that of NOTE is JSON with at least
+"kind".
 """
 
 from __future__ import annotations

@@ -30,15 +30,17 @@ class LoggedSpan:
     """A span: when it was begun and ended (ns since 1970, `ended` None if it never was), and whether it failed.
 
     `ref` is its number in the file; `id` and `parent` are W3C span ids (16 hex digits, `parent` None for a span
-    at the top). The parent may be a span of another process.
+    at the top). The parent may be a span of another process. `thread` is the kernel's number of the thread that
+    entered it, None for the first one of the process.
     """
 
-    __slots__ = ("attributes", "ended", "failed", "id", "name", "parent", "ref", "started")
+    __slots__ = ("attributes", "ended", "failed", "id", "name", "parent", "ref", "started", "thread")
 
     def __init__(self, ref: int, id: str, name: str, parent: str | None, attributes: dict[str, Any]) -> None:  # noqa: A002
         self.ref, self.id, self.name, self.parent, self.attributes = ref, id, name, parent, attributes
         self.started = 0
         self.ended: int | None = None
+        self.thread: int | None = None
         self.failed = False
 
 
@@ -252,6 +254,8 @@ class _Reader:
             attributes if isinstance(attributes, dict) else {},
         )
         span.started = time
+        if isinstance(value.get("thread"), int):
+            span.thread = value["thread"]
         if self.log.trace is None and isinstance(value.get("trace"), str):
             self.log.trace = value["trace"]
         self.spans[ref] = span

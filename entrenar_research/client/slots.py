@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import RLock  # not from threading, which takes longer to import than all of the client
+from _thread import RLock, _local, get_native_id  # not threading, which takes longer to import than all of the client
 from contextvars import ContextVar
 from itertools import count, repeat
 
@@ -53,6 +53,7 @@ class SlotLog:
         self._free: Iterator[int] = repeat(NOWHERE)
         self._refs = count(1).__next__
         self._retry = 0.0
+        self._own = _local()
 
     @property
     def active(self) -> Scope:
@@ -94,10 +95,20 @@ class SlotLog:
     def begin(self, name: str, attributes: Mapping[str, Any]) -> Scope:
         """Begins a span below the active one; it is logged in once it is entered."""
         scope = Scope(self, name, self.active, attributes)
+        scope.thread = self._thread()
         with self._lock:
             self._scopes[scope.id] = scope
             self._try_span(scope)
         return scope
+
+    def _thread(self) -> int:
+        """The kernel's number of this thread, asked for once in each; 0 for the first one of the process."""
+        try:
+            return int(self._own.number)
+        except AttributeError:
+            number = get_native_id()
+            self._own.number = 0 if number == os.getpid() else number
+            return int(self._own.number)
 
     def enter(self, scope: Scope) -> object:
         """Makes a span the active one, in this thread or task; what is returned is given back to `leave`."""
@@ -164,6 +175,8 @@ class SlotLog:
             fields["parent"] = self.parent
         if above is None:
             fields["trace"] = self.trace
+        elif scope.thread:
+            fields["thread"] = scope.thread
         fields["attributes"] = dict(scope.attributes)
         parent = self._ref(above) if above is not None else 0
         scope.ref = self._statement(layout.BEGIN, parent, texts.json_text(fields))

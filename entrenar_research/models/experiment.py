@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from entrenar_research.models.relations import Relation
+
 Goal = Literal["maximize", "minimize", "none"]
 TraceLevel = Literal["none", "observe", "full"]
 
@@ -76,6 +78,7 @@ class Declaration(_Declared, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}
     plots: tuple[Plot, ...] = ()
     plan: Plan = Plan()
+    relations: tuple[Relation, ...] = ()
     trace: TraceLevel = "observe"
 
     @property

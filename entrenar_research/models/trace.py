@@ -36,7 +36,10 @@ class ProcessEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls of a command and its children; not `complete` when the log was cut or lines were lost."""
+    """All calls of a command and its children; not `complete` when the log was cut or lines were lost.
+
+    `lost` is how many calls the tracer knows to have missed.
+    """
 
     tracer: str
     level: str
@@ -45,3 +48,4 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     ends: tuple[ProcessEnd, ...] = ()
     complete: bool = True
     problems: tuple[str, ...] = ()
+    lost: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from entrenar_research.core.sweeps import suggest
+from entrenar_research.errors import InvalidFileError
 from entrenar_research.models.golden import GoldenRecord
 from entrenar_research.store import files, sums
 from entrenar_research.store.yaml_text import Document, dump
@@ -41,20 +42,50 @@ class GoldenFiles:
                 "golden trace", name, self.names(), remedy="promote one with `golden promote RUN --as NAME`"
             )
         shown = f"{self.relative(name)}/golden.yaml"
-        return Document(files.read_text(path, shown=shown), shown).convert(GoldenRecord)
+        found = Document(files.read_text(path, shown=shown), shown)
+        if isinstance(found.value, dict) and found.value.get("schema") == 1:
+            raise InvalidFileError(
+                f"{shown}: schema 1, this version reads schema 2",
+                hint=f"promote it again: `entrenar-research golden promote RUN --as {name} --replace`",
+            )
+        return found.convert(GoldenRecord)
 
     def document(self, name: str) -> Path:
         """The trace itself."""
         return self.directory(name) / f"{name}.json"
 
-    def write(self, record: GoldenRecord, document: bytes, summary: str) -> None:
-        """Writes trace, summary and record, and closes the directory with `SHA256SUMS`.
+    def summary(self, name: str) -> Path:
+        """Its table of calls, with the figures beneath."""
+        return self.directory(name) / f"{name}_summary.txt"
+
+    def source(self, name: str) -> Path:
+        """Where in the source its calls come from; not every golden trace has one."""
+        return self.directory(name) / f"{name}_source.json"
+
+    @property
+    def analysis(self) -> Path:
+        """What all golden traces say together."""
+        return self.root / "golden_traces" / "ANALYSIS.md"
+
+    @property
+    def retired(self) -> Path:
+        """Which golden traces there were, and why they went."""
+        return self.root / "golden_traces" / "RETIRED.md"
+
+    def write(self, record: GoldenRecord, document: bytes, summary: str, source: bytes | None = None) -> None:
+        """Writes trace, summary, record and source, and closes the directory with `SHA256SUMS`.
+
+        A source file of an earlier trace goes where there is none now.
 
         Raises:
             StorageError: if the file system refuses.
         """
         directory = self.directory(record.name)
-        files.write_atomically(directory / f"{record.name}.json", document)
-        files.write_atomically(directory / f"{record.name}_summary.txt", summary)
+        files.write_atomically(self.document(record.name), document)
+        files.write_atomically(self.summary(record.name), summary)
+        if source is not None:
+            files.write_atomically(self.source(record.name), source)
+        else:
+            files.remove_tree(self.source(record.name))
         files.write_atomically(directory / "golden.yaml", dump(record))
         sums.close(directory)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from entrenar_research.core import relations
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.tracking import plans
 from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
@@ -97,7 +98,9 @@ class StudyFiles:
         declaration = document.convert(Declaration)
         _check_paths(declaration, document, f"experiments/{name}/result")
         _check_plan(declaration.plan, document)
-        return Experiment(name=name, declaration=_normal(declaration))
+        declaration = _normal(declaration)
+        _check_relations(declaration, document)
+        return Experiment(name=name, declaration=declaration)
 
     def _unknown(self, name: str) -> UsageError:
         remedy = "declare one with `entrenar-research experiment add NAME -- COMMAND`"
@@ -164,6 +167,7 @@ def declaration_text(declaration: Declaration) -> str:
         "metrics",
         "plots",
         "plan",
+        "relations",
         "trace",
     )
     return dump({key: plain[key] for key in order if key in plain})
@@ -203,6 +207,14 @@ def _check_plan(plan: Plan, document: Document) -> None:
     if senseless is not None:
         key, words = senseless
         raise InvalidFileError(f"{document.name}, line {document.line(['plan', key])}: `plan.{key}`: {words}")
+
+
+def _check_relations(declaration: Declaration, document: Document) -> None:
+    for index, relation in enumerate(declaration.relations):
+        fault = relations.check(relation, declaration)
+        if fault is not None:
+            where: list[str | int] = ["relations", index, *fault[0]]
+            raise InvalidFileError(f"{document.name}, line {document.line(where)}: `relations[{index}]`: {fault[1]}")
 
 
 def _among(path: str, outputs: Iterable[str]) -> bool:

@@ -71,7 +71,7 @@ def execute(
         UsageError: if the program cannot be started.
     """
     started = time.monotonic()
-    with _guarded_group() as group:
+    with guarded_group() as group:
         watch = watching.Watch(group)
         try:
             child = _start(argv, cwd, env, (stdout, stderr), group)
@@ -89,7 +89,7 @@ def execute(
 
 
 @contextlib.contextmanager
-def _guarded_group() -> Iterator[int]:
+def guarded_group() -> Iterator[int]:
     """A process group that is killed at the end of the block, and when this process dies before that."""
     guard = subprocess.Popen(
         ["/bin/sh", "-c", _GUARD], cwd="/", env={}, process_group=0,

@@ -117,7 +117,7 @@ def check_untraced(world: World, study: Path, reason: str, before: list[str]) ->
     assert f"full: unavailable ({reason}" in world.tool("runs", "show", "line", cwd=study).stdout
     kept = tree(study)
     done = world.run(*call, "golden", "check", cwd=study, status=3)
-    assert f"a golden trace cannot be checked here: {reason}" in done.stderr
+    assert f"nothing can be traced here with strace: {reason}" in done.stderr
     done = world.run(*call, "experiment", "add", "other", "--yes", "--", "true", cwd=study, status=3)
     assert done.stderr.startswith(f"error: the command cannot be observed here: {reason}")
     assert "--no-infer" in done.stderr

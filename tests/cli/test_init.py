@@ -53,7 +53,7 @@ def described(study: Path) -> dict[str, object]:
          "ORCID 0000-0002-1825-0097 is given for two authors: it names one person", ""),
         ((*GIVEN, "--ror", "x"), "--ror is given 1 times, --affiliation 0 times",
          "give one --ror for each affiliation, in their order; '' stands for none"),
-        ((*GIVEN, "--template", "nope"), "no template named 'nope'", "there is: digits, empty"),
+        ((*GIVEN, "--template", "nope"), "no template named 'nope'", "there is: digits, empty, operations"),
     ],
 )  # fmt: skip
 def test_a_pipe_is_told_what_is_missing_or_wrong(

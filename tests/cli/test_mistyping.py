@@ -10,9 +10,11 @@ from entrenar_research.core.sweeps import suggest
 from tests.cli.conftest import Door
 
 ALL = (
-    "there is: doctor, init, keys, experiment, run, status, sweep, runs, golden, lineage, models, import, seal, verify"
-    " and 3 more"
+    "there is: doctor, init, keys, experiment, run, status, sweep, runs, trace, golden, lineage, models, import, seal"
+    " and 4 more"
 )
+
+GOLDEN = "promote, check, list, show, diff, retire or ci"
 
 
 @pytest.mark.parametrize(
@@ -29,8 +31,8 @@ ALL = (
         ("run line -x", "`run` has no option -x", "see `entrenar-research run --help`"),
         ("golden check --rnu x", "`golden check` has no option --rnu", "did you mean `--run`?"),
         ("golden --format json check", "`golden` has no option --format", "see `entrenar-research golden --help`"),
-        ("golden chekc", "`golden`: VERB: found 'chekc', expected promote, check or list", "did you mean `check`?"),
-        ("golden", "`golden` needs VERB", "VERB is promote, check or list; see `entrenar-research golden --help`"),
+        ("golden chekc", f"`golden`: VERB: found 'chekc', expected {GOLDEN}", "did you mean `check`?"),
+        ("golden", "`golden` needs VERB", f"VERB is {GOLDEN}; see `entrenar-research golden --help`"),
         ("status --format xml", "`status`: --format: found 'xml', expected text or json",
          "see `entrenar-research status --help`"),
         ("status --format jsn", "`status`: --format: found 'jsn', expected text or json", "did you mean `json`?"),

@@ -15,7 +15,7 @@ RESULT = "experiments/line/result"
 TAGS = {"tag experiment/line/v1", "tag golden/line/v1"}
 CLASSES = (
     f"{RESULT}/metrics.json", f"{RESULT}/curve.csv", "data/points.csv", "data/points.csv.dvc", "dvc.lock",
-    "experiments/line/train.py", "runs/*/run.yaml", "runs/*/SHA256SUMS", "runs/*/trace/trace.json.gz",
+    "experiments/line/train.py", "runs/*/run.yaml", "runs/*/SHA256SUMS", "runs/*/trace/calls.trace",
     "golden_traces/line/line.json", "golden_traces/line/golden.yaml", "keys/allowed_signers", "study.yaml",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,18 @@ def test_every_experiment_has_a_golden_trace() -> None:
         assert (ROOT / "golden_traces" / name / f"{name}_summary.txt").is_file()
 
 
-def test_the_template_is_this_study_and_the_wheel_carries_it() -> None:
+def test_the_wheel_carries_every_template() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    packaged = {target: source for source, target in build["targets"]["wheel"]["force-include"].items()}
+    for name in templates.names(ROOT / "templates"):
+        for path in ("template.yaml", *templates.load(ROOT / "templates", name).files):
+            source = packaged[f"entrenar_research/_templates/{name}/{path}"]
+            assert (ROOT / source).samefile(ROOT / "templates" / name / path)
+
+
+def test_the_digits_are_this_study() -> None:
     template = templates.load(ROOT / "templates", "digits")
-    packaged = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for path in template.files:
-        assert (ROOT / "templates" / "digits" / path).samefile(ROOT / path)
-        assert f'"{path}" = "entrenar_research/_templates/digits/{path}"' in packaged
+        assert path == "Makefile" or (ROOT / "templates" / "digits" / path).samefile(ROOT / path)
     declared = {f"experiments/{name}/experiment.yaml" for name in StudyFiles(ROOT).experiment_names()}
     assert declared <= set(template.files)

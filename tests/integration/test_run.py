@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import gzip
 import json
 import platform
 import re
@@ -14,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from entrenar_research.core.traces import document
+from entrenar_research.core.traces.storing import packed
 from entrenar_research.store import run_files
 from tests.conftest import DECLARATION, PARAMS, World
 
@@ -202,7 +203,9 @@ def test_evidence_and_result_have_no_paths_of_this_machine(world: World, tiny: P
     place = max(tiny.glob("runs/*"))
     for path in [*place.rglob("*"), *(tiny / "experiments/line/result").iterdir()]:
         if path.is_file():
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            data = path.read_bytes()
+            if path.suffix == ".trace":
+                data = document.encode(packed.unpack(data, path.name))
             assert str(world.home.parent).encode() not in data, path
             assert str(Path(sys.prefix)).encode() not in data, path
     assert latest(tiny)["environment"]["variables"]["PYTHONHASHSEED"] == "0"

@@ -163,7 +163,7 @@ def test_a_list_of_digests_that_is_gone_is_missed_without_git(tiny: Path, record
 
 def test_a_golden_trace_promoted_anew_is_not_sealed(tiny: Path, world: World, git: Callable[..., str]) -> None:
     world.tool("run", "line", "--force", "--quiet", cwd=tiny)
-    world.tool("golden", "promote", "line", "--as", "line", "--replace", cwd=tiny)
+    world.tool("golden", "promote", "line", "--as", "line", "--replace", "--repeat", "2", cwd=tiny)
     git("add", "-A")
     git("commit", "-q", "-m", "Again")
     report = check(tiny)

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
-from collections.abc import Mapping, Sequence
-
-from entrenar_research.cli.parsing import add_verb, add_verbs
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from entrenar_research.cli.verbs import Verbs
 
 VERBS: dict[str, str] = {
     "list": "the runs, filtered, sorted, with the columns you ask for",
@@ -24,33 +16,5 @@ VERBS: dict[str, str] = {
     "remove": "delete runs that nothing stands on",
 }
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verbs of `runs`, each from its own file."""
-    _configure(parser, VERBS, loaded=True)
-
-
-def configure_for(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """As `configure`, for a command line of these words: only the verb that it names, or all names if it has none."""
-    named = {words[0]: VERBS[words[0]]} if words and words[0] in VERBS else None
-    _configure(parser, named or VERBS, loaded=named is not None)
-
-
-def _configure(parser: argparse.ArgumentParser, names: Mapping[str, str], *, loaded: bool) -> None:
-    verbs = add_verbs(parser)
-    for name, words in names.items():
-        if loaded:
-            module = _module(name)
-            more, examples = getattr(module, "MORE", ""), getattr(module, "EXAMPLES", ())
-            module.configure(add_verb(verbs, name, words, more=more, examples=examples))
-        else:
-            add_verb(verbs, name, words)
-
-
-def execute(args: argparse.Namespace) -> int:
-    """Does what the verb says."""
-    return int(_module(args.verb).execute(args))
-
-
-def _module(verb: str) -> Any:
-    return importlib.import_module(f"entrenar_research.cli.runs.{verb}")
+_VERBS = Verbs(__name__, VERBS)
+configure, configure_for, execute = _VERBS.configure, _VERBS.configure_for, _VERBS.execute

@@ -13,6 +13,8 @@ from entrenar_research.core.traces.syntax import descriptor
 from entrenar_research.models.trace import SystemCall, Trace
 
 STUDY: Final = "$STUDY"
+PLACE: Final = "$PWD"
+"""Where a command was recorded that belongs to no study: told as a study is."""
 # Directories that machines have in common. A path anywhere else names a person or a machine.
 _SYSTEM: Final = re.compile(r"/(?:(?:usr|lib|lib64|lib32|bin|sbin|etc|proc|sys|dev|nix/store)(?:/|$)|$)")
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - nothing is created there, names there are all private ones
@@ -93,7 +95,7 @@ class Names:
     def is_study(self, name: str) -> bool:
         """Whether a name lies in the study, below a private temporary directory, or where nobody knows."""
         known = name.startswith(("/", "$", "["))
-        return not known or name == STUDY or name.startswith((STUDY + "/", "$TMP/TEMP"))
+        return not known or name in (STUDY, PLACE) or name.startswith((f"{STUDY}/", f"{PLACE}/", "$TMP/TEMP"))
 
     def is_stream(self, name: str) -> bool:
         """Whether a name is an inherited stream, a pipe or a socket: their pieces differ from run to run."""

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-_STRING: Final = r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?'
+STRING: Final = r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?'
 # The path behind a descriptor, `3</etc/hosts>` or `AT_FDCWD</home>`: strace writes < and > in it as octal.
-_BEHIND: Final = r"(?<=[\dD])<[^<>]*>"
-_SIGN: Final = re.compile(rf"{_STRING}|{_BEHIND}|[(){{}}\[\]]|, ", re.DOTALL)
+BEHIND: Final = r"(?<=[\dD])<[^<>]*>"
+_SIGN: Final = re.compile(rf"{STRING}|{BEHIND}|[(){{}}\[\]]|, ", re.DOTALL)
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"(?:\.\.\.)?', re.DOTALL)
 _DESCRIPTOR: Final = re.compile(r"(?:(-?\d+)|AT_FDCWD)<([^<>]*)>(?:\(deleted\))?", re.DOTALL)
+_STRING_OR_DESCRIPTOR: Final = re.compile(
+    r'"(?P<quoted>(?:[^"\\]|\\.)*)"(?:\.\.\.)?|(?:(?P<number>-?\b\d+)|AT_FDCWD)<(?P<path>[^<>]*)>', re.DOTALL
+)
 _ESCAPE: Final = re.compile(r"\\([0-7]{1,3}|x[0-9a-fA-F]{2}|.)|([^\\]+)", re.DOTALL)
 _LETTERS: Final = {"n": b"\n", "t": b"\t", "r": b"\r", "v": b"\v", "f": b"\f", "a": b"\a", "b": b"\b"}
 _ADDRESS: Final = re.compile(
     r"sa_family=AF_INET, sin_port=htons\((?P<port4>\d+)\), sin_addr=inet_addr\(\"(?P<ip4>[^\"]*)\"\)"
     r"|sa_family=AF_INET6, sin6_port=htons\((?P<port6>\d+)\),.*?inet_pton\(AF_INET6, \"(?P<ip6>[^\"]*)\""
 )
+
+
+def in_strings_and_descriptors(
+    text: str, string: Callable[[str, int], str], behind: Callable[[int | None, str], str]
+) -> str:
+    """`text` with the content of every string (and its place among them) and every path behind a descriptor replaced.
+
+    What comes back is in the same notation: what stands for a string in quotes, with what it cannot hold escaped.
+    """
+    place = 0
+
+    def one(found: re.Match[str]) -> str:
+        nonlocal place
+        if found["quoted"] is not None:
+            place += 1
+            cut = "..." if found[0].endswith("...") else ""
+            return f'"{_escaped(string(_unescape(found["quoted"]), place - 1))}"{cut}'
+        number = int(found["number"]) if found["number"] else None
+        shown = _escaped(behind(number, _unescape(found["path"]))).replace("<", r"\74").replace(">", r"\76")
+        return f"{found['number'] or 'AT_FDCWD'}<{shown}>"
+
+    return _STRING_OR_DESCRIPTOR.sub(one, text)
 
 
 def split_arguments(text: str) -> list[str]:
@@ -85,6 +111,11 @@ def internet_addresses(arguments: str) -> list[str]:
         else:
             found.append(f"[{match['ip6']}]:{match['port6']}")
     return found
+
+
+def _escaped(text: str) -> str:
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return plain if plain.isascii() and plain.isprintable() else plain.encode("unicode_escape").decode("ascii")
 
 
 def _unescape(text: str) -> str:

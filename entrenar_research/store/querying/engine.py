@@ -16,7 +16,7 @@ from entrenar_research.core.querying import rows as query_rows
 from entrenar_research.core.querying.views import NAMED, VIEWS, View
 from entrenar_research.errors import IntegrityError, MissingToolError, StorageError
 from entrenar_research.store.logged.log import METRICS, SPANS
-from entrenar_research.store.querying import guard, points, tables
+from entrenar_research.store.querying import guard, points, tables, traces
 from entrenar_research.store.querying.guard import Statement
 
 T = TypeVar("T")
@@ -116,6 +116,7 @@ class _Database:
         self._take_records([NAMED[name] for name in sorted(self._statement.views) if query_rows.of_records(name)])
         for name in _FILES:
             self._take_files(NAMED[name])
+        self._take_traces([NAMED[name] for name in traces.VIEWS if name in self._statement.views])
         allowed = dict.fromkeys(form for path in self._files for form in (path, points.escaped(path)))
         run(f"SET allowed_paths = [{', '.join(map(points.quoted, allowed))}]")
         run("SET enable_external_access = false")
@@ -160,6 +161,11 @@ class _Database:
             if not guilty:
                 raise StorageError(f"SQL: the files of {view.name} cannot be read: {error}") from error
             raise _DamagedError(guilty) from error
+
+    def _take_traces(self, views: Sequence[View]) -> None:
+        ids = (run_id for run_id, _ in self._documents()) if views else ()
+        for view, columns in traces.columns(self._root, ids, views, self._damaged):
+            tables.append(self._connection, view, view.name, columns)
 
     def carry_out(self) -> Answer:
         """The answer; its first rows have been fetched, so that most damage is known by then."""
@@ -230,4 +236,4 @@ class _Database:
 
 
 def _study_path(path: str) -> str:
-    return f"runs/{Path(path).parent.name}/{Path(path).name}"
+    return path[path.rindex("/runs/") + 1 :]

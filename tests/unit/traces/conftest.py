@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from entrenar_research.core.traces.logs.strace_log import parse
 from entrenar_research.models.trace import Trace
-from entrenar_research.tracers.strace import parse
 
 TraceOf = Callable[..., Trace]
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenar_research.core.traces.logs.strace_log import parse
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.trace import ProcessEnd, SystemCall, Trace
-from entrenar_research.tracers.strace import TRACER, parse
+from entrenar_research.tracers.strace import TRACER
 
 START = '7 1700000000.000001 execve("/bin/x", ["x"], 0x7ffd /* 3 vars */) = 0 <0.000100>\n'
 END = "7 1700000099.000000 +++ exited with 0 +++\n"
@@ -244,3 +245,37 @@ def test_a_call_is_the_same_in_two_halves(call: SystemCall, data: st.DataObject)
         + line[len(head) + len(call.arguments) :]
     )
     assert read(halves).calls == (call,)
+
+
+def test_remarks_about_the_processor_are_no_damage() -> None:
+    for remark in ("[ Process PID=7 runs in 32 bit mode. ]", "strace: [ Process PID=7 runs in x32 mode. ]"):
+        trace = read(f"{START}7 5.0 {remark}\n7 5.1 getpid() = 7 <0.000001>\n{END}")
+        assert trace.complete, trace.problems
+
+
+def test_a_process_that_strace_let_go_is_told() -> None:
+    trace = read(
+        START
+        + "7 5.0 close(3) = 0 <0.000001>\n"
+        + "7 5.1 wait4(-1,  <detached ...>\n"
+        + "8 5.2 read(3,  <unfinished ...>\n"
+        + "8 5.3 <... read resumed> <detached ...>\n"
+    )
+    assert [(call.name, call.result) for call in trace.calls[2:]] == [("wait4", "?"), ("read", "?")]
+    assert trace.problems == ("strace was detached from 2 of the processes",)
+    assert not trace.complete
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["x" * 65_536, '\\"' * 30_000, ") = 3 <0.000001> " * 4_000, "\\n\\t\\377\\0" * 8_000, "(((" * 20_000],
+)
+def test_long_arguments_are_read_in_no_time(content: str) -> None:
+    call = only(f'7 5.0 write(1</o>, "{content}", 9)           = 9 <0.000005>')
+    assert call == SystemCall(7, 5.0, "write", f'1</o>, "{content}", 9', "9", None, 5e-06)
+
+
+def test_the_command_of_a_foreign_log_is_that_of_its_first_execve() -> None:
+    text = START.replace('["x"]', '["x", "a\\nb", "long"...]') + END
+    trace = parse(text, "trace.log", command=None, level="full", form=None)
+    assert trace.command == ("x", "a\nb", "long...")

@@ -9,26 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenar_research.core.traces.document import (
-    DocumentedCall,
-    DocumentedExit,
-    TraceDocument,
-    decode,
-    document,
-    encode,
-)
+from entrenar_research.core.traces.document import SCHEMA, decode, document, encode
+from entrenar_research.core.traces.document import trace_of as trace_of_document
 from entrenar_research.core.traces.normalisation import counts_of, normalised_steps, trace_id
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.documented import (
+    DocumentedCall,
+    DocumentedEnd,
+    DocumentedExit,
+    DocumentedLine,
+    DocumentedSpan,
+    TraceDocument,
+)
 from entrenar_research.models.trace import Trace
 
 TraceOf = Callable[..., Trace]
 
+CALLS = (
+    DocumentedCall(7, 7, 0, 12, "execve", '"/bin/x", ["x", "\\303\\251"]', "0", None, None),
+    DocumentedCall(7, 8, 40, None, "exit_group", "0", "?", None, "00f067aa0ba902b7"),
+)
 LINES = ["1 execve(/bin/x, [x, été]) = ok", '1 openat($STUDY/a "b", O_RDONLY) = ok', "1 exit(0)"]
 
 
 def made(lines: list[str], **changes: Any) -> TraceDocument:
     whole = TraceDocument(
-        schema=1,
+        schema=SCHEMA,
         tracer="strace",
         tracer_version="6.1",
         level="full",
@@ -37,10 +43,14 @@ def made(lines: list[str], **changes: Any) -> TraceDocument:
         exit=DocumentedExit(status=0, signal=None),
         complete=True,
         problems=(),
-        recorded=12,
+        lost=0,
+        recorded=len(CALLS),
         counts=counts_of(lines),
         trace_id=trace_id(lines),
-        calls=tuple(DocumentedCall(line, 10 * place, 3) for place, line in enumerate(lines)),
+        spans=(DocumentedSpan("00f067aa0ba902b7", None, "epoch", '{"index":1}', 7, 5, None, False),),
+        ends=(DocumentedEnd(7, 90, 0, None),),
+        lines=tuple(DocumentedLine(line, 10 * place, 3) for place, line in enumerate(lines)),
+        calls=CALLS,
     )
     return msgspec.structs.replace(whole, **changes)
 
@@ -50,7 +60,8 @@ WHOLE = encode(made(LINES))
 
 def test_one_call_stands_on_one_line() -> None:
     lines = WHOLE.decode().splitlines()
-    assert '    ["1 execve(/bin/x, [x, été]) = ok", 0, 3],' in lines
+    assert '    ["1 execve(/bin/x, [x, été]) = ok",0,3],' in lines
+    assert '    [7,8,40,null,"exit_group","0","?",null,"00f067aa0ba902b7"]' in lines
     assert json.loads(WHOLE)["counts"] == {"execve": 1, "exit": 1, "openat": 1}
     assert decode(WHOLE, "x.json") == made(LINES)
 
@@ -59,14 +70,17 @@ def test_one_call_stands_on_one_line() -> None:
     ("data", "reason"),
     [
         (b"", "not a trace document"),
-        (b"{}", "not a trace document"),
+        (b"{}", "schema None"),
         (b"=== Training Loop Example ===\n", "not a trace document"),
         (encode(made([])), "no calls"),
         (encode(made(LINES, counts={"execve": 3})), "the counts are not those"),
         (encode(made(LINES, trace_id=trace_id([]))), "trace_id says"),
-        (encode(made(LINES, schema=2)), "schema 2"),
+        (encode(made(LINES, schema=1)), "schema 1, this version reads"),
+        (encode(made(LINES, schema=SCHEMA + 1)), f"schema {SCHEMA + 1}, this version reads"),
+        (encode(made(LINES, calls=())), "no calls"),
+        (encode(made(LINES, calls=CALLS[:1])), "2 calls were recorded, 1 are listed"),
         (WHOLE.replace(b'"complete"', b'"surprise": 1, "complete"'), "not a trace document"),
-        (WHOLE.replace(b": 12", b":12"), "not as this tool writes"),
+        (WHOLE.replace(b": 2,", b":2,"), "not as this tool writes"),
         (WHOLE + b"\n", "not as this tool writes"),
         (WHOLE[:-3], "not a trace document"),
     ],
@@ -91,7 +105,7 @@ def test_a_flipped_bit_is_refused_or_seen_in_the_content(data: st.DataObject) ->
 
 def test_every_byte_of_every_call_is_covered_by_the_digest() -> None:
     start = WHOLE.index(b'["1 execve')
-    for place in range(start, WHOLE.index(b'", 0, 3]')):
+    for place in range(start, WHOLE.index(b'",0,3]')):
         touched = bytearray(WHOLE)
         touched[place] ^= 1
         with pytest.raises(IntegrityError):
@@ -104,7 +118,7 @@ def test_every_byte_of_every_call_is_covered_by_the_digest() -> None:
     st.integers(-(2**40), 2**40),
 )
 def test_any_document_is_read_back(lines: list[str], word: str, number: int) -> None:
-    written = made(lines, command=(word,), recorded=number, problems=(word,))
+    written = made(lines, command=(word,), lost=number, problems=(word,))
     assert decode(encode(written), "x.json") == written
 
 
@@ -124,7 +138,7 @@ def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of: TraceO
     found = decode(data, "x.json")
     assert found.exit == DocumentedExit(status=0, signal=None)
     assert found.recorded == 6
-    assert found.lines == (
+    assert found.texts == (
         "1 execve($STUDY/run, [./run, $STUDY/in]) = ok",
         "1 openat($STUDY/in, O_RDONLY) = ok",
         "1 read($STUDY/in) = 6",
@@ -132,7 +146,17 @@ def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of: TraceO
         "1 openat($ELSEWHERE/x.bin, O_RDONLY) = ok",
         "1 exit(0)",
     )
-    assert [call.began for call in found.calls] == [0, 1000, 2000, 3000, 4000, 6000]
+    assert [line.began for line in found.lines] == [0, 1000, 2000, 3000, 4000, 6000]
+    assert [call.arguments for call in found.calls] == [
+        '"$STUDY/run", ["./run", "$STUDY/in"], 0x1',
+        'AT_FDCWD<$STUDY>, "in", O_RDONLY',
+        '3<$STUDY/in>, "...", 4096',
+        'AT_FDCWD<$STUDY>, "$HOME/.token", O_RDONLY',
+        'AT_FDCWD<$STUDY>, "$ELSEWHERE/x.bin", O_RDONLY',
+        "0",
+    ]
+    assert found.calls[1].result == "3<$STUDY/in>"
+    assert [call.name for call in trace_of_document(found).calls] == [call.name for call in trace.calls]
     assert b"ada" not in data
     assert b"secret" not in data
 

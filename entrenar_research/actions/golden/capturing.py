@@ -1,0 +1,118 @@
+"""Running an experiment again in scratch copies: traced, for its behaviour, and untraced, for what it needs."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from entrenar_research.actions import measuring, replay, trace_files, trace_spans
+from entrenar_research.core.traces import memory
+from entrenar_research.core.traces.activity import Activity
+from entrenar_research.errors import IntegrityError, MissingToolError
+from entrenar_research.models.documented import TraceDocument
+from entrenar_research.models.experiment import Experiment
+from entrenar_research.models.measured import Measured
+from entrenar_research.models.run import RunRecord
+from entrenar_research.runners.port import Runner
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tracers.port import Tracer
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What repetitions are carried out with. `tracer` finds one by name, `progress` is told what is being done."""
+
+    runner: Runner
+    tracer: Callable[[str], Tracer]
+    environment: Mapping[str, str]
+    now: Callable[[], datetime.datetime]
+    tool: str
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+def tracer_of(found: TraceDocument, means: Means) -> Tracer:
+    """The tracer that made a trace, able to make another one here.
+
+    Raises:
+        MissingToolError: if it cannot trace here.
+    """
+    tracer = means.tracer(found.tracer)
+    reason = tracer.unavailable()
+    if reason is not None:
+        raise MissingToolError(f"nothing can be traced here with {tracer.name}: {reason}")
+    return tracer
+
+
+def as_declared_now(study: StudyFiles, run: RunRecord) -> RunRecord:
+    """The record of the experiment's last good run (`run` if there is none), with its declaration as it is now."""
+    experiment = study.experiment(run.experiment)
+    latest = RunFiles(study.root).latest(run.experiment) or run
+    return msgspec.structs.replace(
+        latest,
+        command=experiment.declaration.command,
+        seed=experiment.declaration.seed,
+        params=study.params(experiment),
+        logged_params=(),
+    )
+
+
+def traced(
+    study: StudyFiles, experiment: Experiment, run: RunRecord, *, tracer: Tracer, means: Means
+) -> TraceDocument:  # fmt: skip
+    """The trace of one repetition in a scratch copy.
+
+    Raises:
+        ToolError: if this machine lacks what the run used, or the command fails.
+        IntegrityError: if there is no trace.
+    """
+    with replay.replayed(
+        study, experiment, run, runner=means.runner, environment=means.environment, tracer=tracer
+    ) as again:
+        if again.trace is None:
+            raise IntegrityError("the tracer left no trace")
+        places = {again.result: experiment.result, again.run: trace_files.RUN}
+        names = trace_files.replacements(again.root, places, again.program)
+        staged = again.result.relative_to(again.root).as_posix()
+        moved = trace_files.relocated(again.trace, staged, experiment.result)
+        logged = trace_spans.joined(moved, again.run)
+        return trace_files.document(moved, names, version=tracer.version(), spans=logged.spans, span_of=logged.span_of)
+
+
+def measured(
+    study: StudyFiles,
+    experiment: Experiment,
+    run: RunRecord,
+    number: int,
+    means: Means,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Untraced repetitions in one scratch copy, after one to warm up.
+
+    Raises:
+        ToolError: if this machine lacks what the run used.
+    """
+    with replay.rehearsed(study, experiment, run, environment=means.environment) as again:
+        return measuring.measure(
+            again.argv,
+            directory=again.directory,
+            environment=again.environment,
+            repetitions=number,
+            prepare=again.fresh,
+            progress=progress,
+        )
+
+
+def allocated(documents: Sequence[TraceDocument]) -> tuple[int, ...]:
+    """The peak of the memory that each of the traces shows to be asked for, in bytes."""
+    return tuple(memory.peak(Activity(found)).total for found in documents)
+
+
+def counts(documents: Sequence[TraceDocument]) -> dict[str, tuple[int, ...]]:
+    """How often each call was made in each of the traces, all calls told or not, by name."""
+    every = [Counter(call.name for call in found.calls) for found in documents]
+    names = sorted({name for found in every for name in found})
+    return {name: tuple(found[name] for found in every) for name in names}

@@ -1,0 +1,92 @@
+"""Comparing two traces, whatever form they have: documents, packed ones, logs, runs and golden traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.actions import trace_reading
+from entrenar_research.actions.trace_reading import Loaded
+from entrenar_research.core.traces.likeness import equivalence
+from entrenar_research.errors import UsageError
+from entrenar_research.models.equivalence import Equivalence
+from entrenar_research.models.policy import EquivalencePolicy
+from entrenar_research.store import run_files
+from entrenar_research.store.golden_files import GoldenFiles
+from entrenar_research.store.run_files import RunFiles
+from entrenar_research.store.study_files import StudyFiles
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Two traces by name, and how alike they are."""
+
+    expected: str
+    found: str
+    equivalence: Equivalence
+
+
+def compare(
+    expected: str,
+    found: str,
+    policy: EquivalencePolicy,
+    *,
+    root: Path,
+    study: StudyFiles | None,
+    traced_times: bool = False,
+) -> Compared:
+    """Holds the trace `found` against `expected`; the latter is looked for in `baseline_dir` below `root` too.
+
+    The files that both left are compared by digest where both are of a study and their runs are there.
+
+    Raises:
+        UsageError: if there is nothing of a name, or the policy switches comparing off.
+        IntegrityError: if a trace is damaged, empty or none.
+    """
+    if not policy.enabled:
+        raise UsageError(
+            "comparing is switched off: [semantic_equivalence] says `enabled = false`",
+            hint="change that in renacer.toml, or give another file with --policy",
+        )
+    one = _expected(expected, root / policy.baseline_dir, study)
+    other = trace_reading.load(found, study=study)
+    told = equivalence.compare(
+        one.document,
+        other.document,
+        policy,
+        expected_measured=one.measured,
+        found_measured=other.measured,
+        contents=_contents(expected, found, study),
+        traced_times=traced_times,
+    )
+    return Compared(expected=one.name, found=other.name, equivalence=told)
+
+
+def _expected(what: str, baseline: Path, study: StudyFiles | None) -> Loaded:
+    if not Path(what).exists():
+        for place in (baseline / what / f"{what}.json", baseline / f"{what}.json"):
+            # A golden trace of the study has more to it than its document: repetitions, a run.
+            if place.is_file() and not (place.parent / "golden.yaml").is_file():
+                return trace_reading.load(str(place), study=study)
+    return trace_reading.load(what, study=study)
+
+
+def _contents(
+    expected: str, found: str, study: StudyFiles | None
+) -> tuple[Mapping[str, str], Mapping[str, str]] | None:
+    """Digests of what the runs behind both names left; None where one of them is no run, or its run is not here."""
+    if study is None:
+        return None
+    sides = [_left(study, what) for what in (expected, found)]
+    return (sides[0], sides[1]) if sides[0] is not None and sides[1] is not None else None
+
+
+def _left(study: StudyFiles, what: str) -> Mapping[str, str] | None:
+    if Path(what).is_file():
+        return None
+    runs, golden = RunFiles(study.root), GoldenFiles(study.root)
+    run = golden.load(what).run if what in golden.names() else runs.resolve(what).id
+    if not (runs.directory(run) / run_files.OUTPUTS).is_file():
+        return None
+    return runs.manifest(run, run_files.OUTPUTS)

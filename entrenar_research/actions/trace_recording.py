@@ -1,0 +1,145 @@
+"""Tracing any command, in a study or not: `trace record`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from entrenar_research.actions import measuring, trace_files, trace_source
+from entrenar_research.core.traces import document as trace_document
+from entrenar_research.core.traces import figures
+from entrenar_research.errors import MissingToolError, UsageError
+from entrenar_research.models.documented import TraceDocument
+from entrenar_research.models.experiment import TraceLevel
+from entrenar_research.models.measured import Measured
+from entrenar_research.models.trace import Trace
+from entrenar_research.store import files
+from entrenar_research.tools import passthrough, process
+from entrenar_research.tracers.port import Tracer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be recorded: `name` and `directory` of the files, how, and how often to repeat it untraced."""
+
+    name: str
+    directory: Path
+    level: TraceLevel = "full"
+    source: bool = False
+    repeat: int = 0
+    replace: bool = False
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was traced: its status (`-n`: killed by signal n), its document, and the files written."""
+
+    status: int
+    document: TraceDocument
+    measured: Measured | None
+    files: tuple[Path, ...]
+
+
+def default_name(words: Sequence[str]) -> str:
+    """What the trace of a command is called when nobody says: its program's name."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(words[0]).name).strip("._-")
+    return plain or "trace"
+
+
+def record(words: Sequence[str], asked: Asked, *, tracer: Tracer, environment: Mapping[str, str]) -> Recording:
+    """Runs the command traced, in the foreground, and writes what it did.
+
+    `<name>.json` has every call, `<name>_summary.txt` the table, with percentiles and untraced repetitions; with
+    `source`, `<name>_source.json` says from where in the program each call came.
+
+    Raises:
+        UsageError: if the name cannot be one, the files are there already, or the command cannot be started.
+        MissingToolError: if the tracer cannot trace here.
+        IntegrityError: if it left no trace.
+        StorageError: if the file system refuses.
+    """
+    targets = _targets(asked)
+    program = process.which(words[0], environment=environment)
+    if program is None:
+        raise UsageError(f"command not found: {words[0]}")
+    reason = tracer.unavailable()
+    if reason is not None:
+        raise MissingToolError(f"nothing can be traced here with {tracer.name}: {reason}")
+    with _area(asked.directory) as area:
+        traced = _Traced(words, asked, tracer, area)
+        status = traced.run(environment, program)
+        contents = traced.contents()
+        if asked.repeat and status == 0:
+            measured = measuring.measure(words, directory=Path.cwd(), environment=environment, repetitions=asked.repeat)
+        else:
+            measured = None
+        table = figures.summary(trace_files.summary(traced.trace), traced.document, measured)
+        with files.refusals(f"cannot write the trace to {asked.directory}"):
+            for target, content in zip(targets, (*contents, table.encode()), strict=True):
+                files.write_atomically(target, content)
+    return Recording(status=status, document=traced.document, measured=measured, files=targets)
+
+
+class _Traced:
+    """The command's one traced execution."""
+
+    trace: Trace
+    document: TraceDocument
+
+    def __init__(self, words: Sequence[str], asked: Asked, tracer: Tracer, area: Path) -> None:
+        self._words, self._asked, self._tracer, self._area = words, asked, tracer, area
+        self._log = area / "log"
+
+    def run(self, environment: Mapping[str, str], program: str) -> int:
+        argv = self._tracer.wrap(self._words, level=self._asked.level, log=self._log)
+        if self._asked.source:
+            argv = trace_source.with_stacks(argv, program)
+            environment = trace_source.prepare(environment, self._area)
+        return passthrough.run(argv, environment=environment)
+
+    def contents(self) -> list[bytes]:
+        """What the files hold, apart from the summary."""
+        if self._asked.source:
+            trace_source.take_stacks(self._log, self._area)
+        trace = self._tracer.read(self._log, command=self._words, level=self._asked.level)
+        if self._asked.source:
+            trace = trace_source.without_ours(trace, self._area)
+        names = {os.path.realpath(Path.cwd()): "$PWD"}
+        self.trace, self.document = trace, trace_files.document(trace, names, version=self._tracer.version())
+        found = [trace_document.encode(self.document)]
+        if self._asked.source:
+            found.append(trace_source.collect(self._area, trace, names, self.document))
+        return found
+
+
+def _targets(asked: Asked) -> tuple[Path, ...]:
+    """The files to write, the summary last."""
+    if not _NAME.fullmatch(asked.name):
+        raise UsageError(f"{asked.name!r} cannot be the name of a trace: expected letters, digits, `.`, `_` and `-`")
+    if not asked.directory.is_dir():
+        raise UsageError(f"{asked.directory} is no directory", hint=f"make it first: mkdir -p {asked.directory}")
+    if asked.repeat < 0:
+        raise UsageError(f"--repeat {asked.repeat}: expected 0 or more repetitions")
+    endings = (".json", *([trace_source.SUFFIX] if asked.source else []), "_summary.txt")
+    targets = tuple(asked.directory / f"{asked.name}{ending}" for ending in endings)
+    for path in targets:
+        if path.exists() and not asked.replace:
+            raise UsageError(f"{path} is there already", hint="give --replace, or another name with --as")
+    return targets
+
+
+@contextlib.contextmanager
+def _area(directory: Path) -> Iterator[Path]:
+    """A private directory beside the files, for the tracer's log: it can be large, and /tmp small."""
+    with files.refusals(f"cannot write to {directory}"):
+        area = Path(tempfile.mkdtemp(prefix=".trace-", dir=directory))
+    try:
+        yield area
+    finally:
+        files.remove_tree(area)

@@ -1,0 +1,21 @@
+"""What golden traces are repeated with here: the host runner, the tracer that made them, the caller's environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from entrenar_research import workspace
+from entrenar_research.actions.golden import Means
+
+
+def here(progress: Callable[[int, int], None]) -> Means:
+    """The means, with what is told how far the work has come."""
+    return Means(
+        runner=workspace.runner("host"),
+        tracer=workspace.tracer,
+        environment=dict(os.environ),
+        now=workspace.now,
+        tool=workspace.TOOL,
+        progress=progress,
+    )

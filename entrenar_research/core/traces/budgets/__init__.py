@@ -1,0 +1,1 @@
+"""What traces are held to: assertions, and the quantities they ask about."""

@@ -1,0 +1,1 @@
+"""Traces in the forms that other people's viewers open."""

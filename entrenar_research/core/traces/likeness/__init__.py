@@ -1,0 +1,1 @@
+"""How alike two traces are: alignment, effects, time, and the words for what differs."""

@@ -1,0 +1,63 @@
+"""A call as it may be shown to others: decoded, with names for places, and without the contents that were moved.
+
+What was read and written can be anything, a password too; a path tells a person's name. So of strings only those
+stay that are paths or words of a command line, with `core.traces.names` applied; every other one is `"..."`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from entrenar_research.core.traces.calls import EXECUTIONS, LOOKS, ON_PATHS, OPENS
+from entrenar_research.core.traces.names import Names
+from entrenar_research.core.traces.syntax import in_strings_and_descriptors
+from entrenar_research.models.trace import SystemCall
+
+_PATHS: Final = LOOKS | ON_PATHS | OPENS | {"getcwd"}
+_ADDRESSED: Final = frozenset({"connect", "bind", "accept", "accept4", "getsockname", "getpeername"})
+_GONE: Final = "..."
+
+
+class Scrubber:
+    """Scrubs the calls of the trace that `names` were made for."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._known: dict[tuple[str, str], str] = {}
+
+    def arguments(self, call: SystemCall) -> str:
+        """The arguments of `call`."""
+        return self._text(call.name, call.arguments)
+
+    def result(self, call: SystemCall) -> str:
+        """The result of `call`."""
+        return self._text("", call.result)
+
+    def _text(self, name: str, text: str) -> str:
+        if '"' not in text and "<" not in text:
+            return text
+        found = self._known.get((name, text))
+        if found is None:
+            found = in_strings_and_descriptors(
+                text, lambda word, place: self._word(name, text, word, place), self._names.object
+            )
+            self._known[name, text] = found
+        return found
+
+    def _word(self, name: str, text: str, word: str, place: int) -> str:
+        if name in EXECUTIONS or (name in _PATHS and (place == 0 or "xattr" not in name)):
+            return self._names.text(word)
+        if name in _ADDRESSED and "sun_path=" in text:
+            return self._names.text(word)
+        if "sa_family=AF_INET" in text and _is_address(word):
+            return word
+        return _GONE
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""From where in a program its calls come."""

@@ -1,0 +1,1 @@
+"""System calls by the span that a program logged around them."""

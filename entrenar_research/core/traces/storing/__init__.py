@@ -1,0 +1,1 @@
+"""A trace in columns, packed with one of several codecs."""

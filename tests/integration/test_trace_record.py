@@ -1,0 +1,219 @@
+"""`trace record` as a person uses it: any command, its own streams and end, three ways to be wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from entrenar_research.core.traces import document, figures, summary
+from tests.conftest import World
+
+TOOL = str(Path(sys.executable).parent / "entrenar-research")
+
+
+class Place:
+    """A directory to trace in."""
+
+    def __init__(self, world: World, home: Path) -> None:
+        self.home, self.environment, self.run, self._world = home, world.environment, world.run, world
+
+    def record(self, *words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        return self._world.tool("trace", "record", *words, cwd=self.home, status=status)
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Place:
+    (tmp_path / "here").mkdir()
+    return Place(world, tmp_path / "here")
+
+
+def test_the_command_keeps_its_streams_and_its_status(place: Place) -> None:
+    done = subprocess.run(
+        [TOOL, "trace", "record", "--as", "both", "--", "sh", "-c", "cat; echo err >&2; exit 7"],
+        input=b"in\n", capture_output=True, cwd=place.home, env=place.environment, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (7, b"in\n")
+    assert done.stderr.startswith(b"err\n")
+    found = document.decode((place.home / "both.json").read_bytes(), "both.json")
+    assert (found.exit.status, found.complete, found.level) == (7, True, "full")
+    assert found.calls[0].name == "execve"
+
+
+def test_counts_of_document_summary_and_strace_itself_agree(place: Place) -> None:
+    place.record("--as", "a", "--", "sh", "-c", "cat /etc/passwd | wc -l")
+    found = document.decode((place.home / "a.json").read_bytes(), "a.json")
+    rows = summary.parse_summary(figures.table_of((place.home / "a_summary.txt").read_text()), "a_summary.txt")
+    assert {row.name: row.calls for row in rows} == Counter(call.name for call in found.calls)
+    assert len({call.process for call in found.calls}) == 3
+    log = place.home / "counts"
+    place.run("strace", "-f", "-c", "-o", log, "sh", "-c", "cat /etc/passwd | wc -l", cwd=place.home)
+    own = {line.split()[-1]: int(line[31:40]) for line in log.read_text().splitlines()[2:-2]}
+    assert own["openat"] == next(row.calls for row in rows if row.name == "openat")
+
+
+def test_threads_are_told_from_processes(place: Place) -> None:
+    program = "import threading; t = threading.Thread(target=open, args=['/etc/passwd']); t.start(); t.join()"
+    place.record("--as", "t", "--", sys.executable, "-W", "ignore", "-c", program)
+    found = document.decode((place.home / "t.json").read_bytes(), "t.json")
+    [opened] = [call for call in found.calls if call.name == "openat" and '"/etc/passwd", O_RDONLY' in call.arguments]
+    assert opened.process != opened.thread
+    assert opened.process == found.calls[0].process
+
+
+def test_what_moved_is_not_kept_and_home_is_not_named(place: Place) -> None:
+    (place.home / "token").write_text("hunter2-secret")
+    place.record("--as", "s", "--", "sh", "-c", f"cat {place.home}/token; cat ./token >copy")
+    kept = (place.home / "s.json").read_text()
+    assert "hunter2" not in kept
+    assert str(place.home) not in kept
+    assert "$PWD/token" in kept
+
+
+def test_a_killed_command_kills_us_by_the_same_signal_and_is_written_down(place: Place) -> None:
+    done = subprocess.run(
+        [TOOL, "trace", "record", "--as", "k", "--", "sh", "-c", "kill -TERM $$"],
+        cwd=place.home, env=place.environment, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGTERM
+    found = document.decode((place.home / "k.json").read_bytes(), "k.json")
+    assert (found.exit.status, found.exit.signal) == (None, "SIGTERM")
+
+
+def test_an_interrupt_is_the_commands_business(place: Place) -> None:
+    script = "import signal, time; signal.signal(2, lambda *a: exit(5)); print('up', flush=True); time.sleep(60)"
+    child = subprocess.Popen(
+        [TOOL, "trace", "record", "--as", "i", "--", sys.executable, "-c", script],
+        cwd=place.home, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.wait(timeout=60) == 5
+    assert json.loads((place.home / "i.json").read_bytes())["exit"]["status"] == 5
+    assert [path.name for path in place.home.glob(".trace-*")] == []
+
+
+def test_sigterm_is_passed_on(place: Place) -> None:
+    child = subprocess.Popen(
+        [TOOL, "trace", "record", "--as", "p", "--", "sh", "-c", "echo up; exec sleep 60"],
+        cwd=place.home, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=60) == -signal.SIGTERM
+    assert (place.home / "p.json").is_file()
+
+
+def test_a_program_that_closes_every_descriptor_and_forks_much(place: Place) -> None:
+    program = "import os; os.closerange(0, 256); [os.waitpid(os.fork() or os._exit(0), 0) for _ in range(100)]"
+    place.record("--as", "f", "--", sys.executable, "-c", program)
+    found = document.decode((place.home / "f.json").read_bytes(), "f.json")
+    assert found.complete
+    assert len({call.process for call in found.calls}) == 101
+
+
+def test_odd_words_are_traced(place: Place) -> None:
+    place.record("--as", "odd", "--", "sh", "-c", ":", "a\nb", 'q"<>) = 3', "\udcff")
+    found = document.decode((place.home / "odd.json").read_bytes(), "odd.json")
+    assert found.complete
+    assert "a\\\\nb" in found.calls[0].arguments
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        (["--"], 2, "the command is missing"),
+        (["--", "no-such-program"], 2, "command not found: no-such-program"),
+        (["--as", "a/b", "--", "true"], 2, "cannot be the name of a trace"),
+        (["-o", "nowhere", "--", "true"], 2, "is no directory"),
+        (["--tracer", "nothing", "--", "true"], 2, "no tracer named 'nothing'"),
+        (["--level", "some", "--", "true"], 2, "--level"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(place: Place, words: list[str], status: int, reason: str) -> None:
+    before = sorted(place.home.iterdir())
+    assert reason in place.record(*words, status=status).stderr
+    assert sorted(place.home.iterdir()) == before
+
+
+def test_nothing_is_written_over_without_being_asked(place: Place) -> None:
+    place.record("--as", "a", "--", "true")
+    first = (place.home / "a.json").read_bytes()
+    assert "there already" in place.record("--as", "a", "--", "true", status=2).stderr
+    assert (place.home / "a.json").read_bytes() == first
+    place.record("--as", "a", "--replace", "--", "true")
+    assert (place.home / "a.json").read_bytes() != first
+
+
+def test_without_a_tracer_nothing_is_run(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    done = subprocess.run(
+        [TOOL, "trace", "record", "--", "sh", "-c", "echo ran >ran"],
+        cwd=place.home, env={**place.environment, "PATH": str(tmp_path)}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "strace is not installed" in done.stderr
+    assert not (place.home / "ran").exists()
+
+
+def test_killed_itself_it_leaves_no_trace_that_looks_whole(place: Place) -> None:
+    child = subprocess.Popen(
+        [TOOL, "trace", "record", "--as", "x", "--", "sh", "-c", "echo up; sleep 60"],
+        cwd=place.home, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait(timeout=60)
+    assert not (place.home / "x.json").exists()
+
+
+def test_repetitions_without_the_tracer_stand_in_the_summary(place: Place) -> None:
+    place.record("--as", "r", "--repeat", "3", "--", "sh", "-c", "echo once >>count")
+    assert (place.home / "count").read_text() == "once\n" * 5  # traced, once to warm up, three that count
+    text = (place.home / "r_summary.txt").read_text()
+    _, _, beneath = text.partition("Repetitions without a tracer")
+    assert [line.split()[-1] for line in beneath.splitlines()[2:5]] == ["0", "0", "0"]
+    assert beneath.splitlines()[5].split()[0] == "median"
+
+
+def test_calls_are_traced_to_the_line_that_makes_them(place: Place) -> None:
+    (place.home / "p.py").write_text("def load():\n    return open('data').read()\n\n\nload()\n")
+    (place.home / "data").write_text("x\n")
+    place.record("--as", "s", "--source", "--", sys.executable, "p.py")
+    found = json.loads((place.home / "s_source.json").read_bytes())
+    trace = document.decode((place.home / "s.json").read_bytes(), "s.json")
+    assert found["trace_id"] == trace.trace_id
+    places = {tuple(item[:3]) for item in found["locations"]}
+    assert ("$PWD/p.py", 2, "load") in places
+    place.record("--as", "plain", "--", sys.executable, "p.py")
+    assert document.decode((place.home / "plain.json").read_bytes(), "plain.json").trace_id == trace.trace_id
+
+
+def test_budgets_are_held_against_what_was_measured_beside_the_trace(place: Place) -> None:
+    place.record("--as", "b", "--repeat", "2", "--", "true")
+    (place.home / "renacer.toml").write_text(
+        '[[assertion]]\nname = "small"\ntype = "memory_usage"\ntracking_mode = "rss"\nmax_bytes = 1000000000\n'
+    )
+    check = ("entrenar-research", "trace", "check", "b.json", "--format", "json", "--policy", "renacer.toml")
+    [said] = json.loads(place.run(*check, cwd=place.home).stdout)["assertions"]
+    assert said["state"] == "pass"
+    path = place.home / "b_summary.txt"
+    path.write_text(path.read_text().replace(" execve", " openat2"))
+    assert "is not the summary of b.json" in place.run(*check, cwd=place.home, status=1).stderr
+    path.unlink()
+    [said] = json.loads(place.run(*check, cwd=place.home, status=3).stdout)["assertions"]
+    assert said["state"] == "no data"
