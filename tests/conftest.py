@@ -154,7 +154,7 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.run("dvc", "add", "-q", "data/points.csv", cwd=study)
     world.tool("experiment", "sync", "line", cwd=study)
     world.tool("run", "line", "--quiet", cwd=study)
-    world.tool("golden", "promote", "line", "--as", "line", "--repeat", "2", cwd=study)
+    world.tool("golden", "promote", "line", "--as", "line", cwd=study)
     world.tool("keys", "new", cwd=study)
     world.tool("seal", "experiment", "line", "-m", "First", cwd=study)
     world.tool("seal", "golden", "line", "-m", "First", cwd=study)
