@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +17,7 @@ from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.measured import Measured
 from entrenar_research.models.trace import Trace
-from entrenar_research.store import files
+from entrenar_research.store import files, trace_areas
 from entrenar_research.tools import passthrough, process
 from entrenar_research.tracers.port import Tracer
 
@@ -71,7 +69,7 @@ def record(words: Sequence[str], asked: Asked, *, tracer: Tracer, environment: M
     reason = tracer.unavailable()
     if reason is not None:
         raise MissingToolError(f"nothing can be traced here with {tracer.name}: {reason}")
-    with _area(asked.directory) as area:
+    with trace_areas.area(asked.directory) as area:
         traced = _Traced(words, asked, tracer, area)
         status = traced.run(environment, program)
         contents = traced.contents()
@@ -132,14 +130,3 @@ def _targets(asked: Asked) -> tuple[Path, ...]:
         if path.exists() and not asked.replace:
             raise UsageError(f"{path} is there already", hint="give --replace, or another name with --as")
     return targets
-
-
-@contextlib.contextmanager
-def _area(directory: Path) -> Iterator[Path]:
-    """A private directory beside the files, for the tracer's log: it can be large, and /tmp small."""
-    with files.refusals(f"cannot write to {directory}"):
-        area = Path(tempfile.mkdtemp(prefix=".trace-", dir=directory))
-    try:
-        yield area
-    finally:
-        files.remove_tree(area)

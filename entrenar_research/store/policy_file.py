@@ -134,6 +134,12 @@ class _Reading:
         found: dict[str, Assertion] = {}
         for place, entry in enumerate(entries):
             made = self._assertion(entry, ("assertion", place))
+            if not made.name.isprintable():
+                raise self._wrong(
+                    ("assertion", place, "name"),
+                    f"the name {made.name!r} cannot be printed on one line",
+                    hint="give it a name without line breaks and control characters",
+                )
             if made.name in found:
                 raise self._wrong(
                     ("assertion", place, "name"),

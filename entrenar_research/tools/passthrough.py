@@ -37,7 +37,8 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str]) -> int:
 
 def die_of(number: int) -> None:
     """Ends this process by signal `number`, as the command that it stood for ended; without a core of its own."""
-    signal.signal(number, signal.SIG_DFL)
+    if number not in (signal.SIGKILL, signal.SIGSTOP):  # which have no other
+        signal.signal(number, signal.SIG_DFL)
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource  # not on every platform
 

@@ -217,3 +217,43 @@ def test_budgets_are_held_against_what_was_measured_beside_the_trace(place: Plac
     path.unlink()
     [said] = json.loads(place.run(*check, cwd=place.home, status=3).stdout)["assertions"]
     assert said["state"] == "no data"
+
+
+def test_what_stands_behind_a_path_is_contents_too(place: Place) -> None:
+    (place.home / "o").touch()
+    program = (
+        "import ctypes, os\n"
+        "try:\n    os.setxattr('o', 'user.x', b'SECRET-1')\nexcept OSError:\n    pass\n"
+        "ctypes.CDLL(None).mount(b'x', b'/nonexistent', b'tmpfs', 0, b'password=SECRET-2')\n"
+    )
+    (place.home / "p.py").write_text(program)
+    place.record("--as", "s", "--", sys.executable, "p.py")
+    kept = (place.home / "s.json").read_text()
+    assert "setxattr($PWD/o, 8, 0)" in kept
+    assert "mount(" in kept
+    assert "SECRET" not in kept
+
+
+def test_a_command_killed_by_force_is_told_as_such(place: Place) -> None:
+    done = subprocess.run(
+        [TOOL, "trace", "record", "--as", "k", "--", "sh", "-c", "kill -KILL $$"],
+        cwd=place.home, env=place.environment, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    assert document.decode((place.home / "k.json").read_bytes(), "k.json").exit.signal == "SIGKILL"
+
+
+def test_what_a_killed_recording_left_is_ignored_and_goes_with_the_next(place: Place) -> None:
+    words = [TOOL, "trace", "record", "--as", "x", "--", "sh", "-c", "echo up; sleep 60"]
+    with subprocess.Popen(
+        words, cwd=place.home, env=place.environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        [left] = place.home.glob(".trace-*")
+        place.record("--as", "beside", "--", "true")
+        assert left.is_dir()  # somebody is at work in it
+        os.killpg(child.pid, signal.SIGKILL)
+    assert (left / ".gitignore").read_text() == "*\n"
+    place.record("--as", "next", "--", "true")
+    assert not left.exists()

@@ -75,3 +75,15 @@ SIGNALS: Final = _names("""kill tkill tgkill pidfd_send_signal""")
 
 TRANSIENT: Final = _names("""EAGAIN EINTR ERESTARTSYS ERESTARTNOINTR ERESTARTNOHAND ERESTART_RESTARTBLOCK""")
 """Failures that the kernel or the program answers by trying again."""
+
+_NAMES_ONE: Final = _names("""getxattr lgetxattr listxattr llistxattr setxattr lsetxattr removexattr lremovexattr""")
+
+
+def paths_among(name: str) -> int:
+    """How many of the strings of a call in `LOOKS` or `ON_PATHS` are paths, from the first on.
+
+    What follows them is contents: the value of an attribute, the options of a file system, a password among them.
+    """
+    if name in _NAMES_ONE:
+        return 1
+    return 2

@@ -31,6 +31,7 @@ from entrenar_research.core.traces.calls import (
     TRANSFERS,
     TRANSIENT,
     UNTOLD,
+    paths_among,
 )
 from entrenar_research.core.traces.names import Names
 from entrenar_research.core.traces.processes import CREATION, Directories, Life, Processes, path_arguments
@@ -202,7 +203,7 @@ class _Reduction:
 
     def other(self, call: SystemCall, life: Life) -> _Draft | None:
         """A call of no special kind: its paths and whatever else is sure to repeat."""
-        paths = iter(self.paths(call, life) if call.name in ON_PATHS else ())
+        paths = iter(self.paths(call, life)[: paths_among(call.name)] if call.name in ON_PATHS else ())
         parts: list[str] = []
         for argument in split_arguments(call.arguments)[-1 if call.name in SIGNALS else 0 :]:
             shown = descriptor(argument)

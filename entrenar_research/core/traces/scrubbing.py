@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from entrenar_research.core.traces.calls import EXECUTIONS, LOOKS, ON_PATHS, OPENS
+from entrenar_research.core.traces.calls import EXECUTIONS, LOOKS, ON_PATHS, OPENS, paths_among
 from entrenar_research.core.traces.names import Names
 from entrenar_research.core.traces.syntax import in_strings_and_descriptors
 from entrenar_research.models.trace import SystemCall
@@ -46,7 +46,7 @@ class Scrubber:
         return found
 
     def _word(self, name: str, text: str, word: str, place: int) -> str:
-        if name in EXECUTIONS or (name in _PATHS and (place == 0 or "xattr" not in name)):
+        if name in EXECUTIONS or (name in _PATHS and place < paths_among(name)):
             return self._names.text(word)
         if name in _ADDRESSED and "sun_path=" in text:
             return self._names.text(word)
