@@ -36,6 +36,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+_INTERRUPTED = "Query interrupted"
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a statement found: names and DuckDB types of the columns, batches of rows.
 
@@ -68,16 +71,30 @@ def ask(root: Path, documents: Documents, sql: str) -> Answer:
         raise MissingToolError(
             f"SQL needs DuckDB and pyarrow: {error}", hint="pip install 'entrenar-research[query]'"
         ) from error
-    statement = guard.check(duckdb.connect(":memory:", config=_SETTINGS), sql)
     damaged: list[str] = []
-    while True:
-        database = _Database(root, documents, statement, damaged)
-        try:
-            database.fill()
-            return database.carry_out()
-        except _DamagedError as error:
-            database.close()
-            damaged += error.paths
+    with _interruptions():
+        statement = guard.check(duckdb.connect(":memory:", config=_SETTINGS), sql)
+        while True:
+            database = _Database(root, documents, statement, damaged)
+            try:
+                database.fill()
+                return database.carry_out()
+            except _DamagedError as error:
+                database.close()
+                damaged += error.paths
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[None]:
+    """Where DuckDB itself notices Ctrl-C, it tells it as an error of its own, or as a RuntimeError."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
 
 
 class _DamagedError(Exception):

@@ -276,3 +276,14 @@ def test_a_long_query_is_interrupted(here: Path, ask: Ask) -> None:
         ask("SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE hash(a.range + b.range) = 3", root=here)
     pressing.join()
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("Interrupted!")])
+def test_what_duckdb_says_when_it_is_interrupted_is_an_interruption(error: Exception) -> None:
+    with pytest.raises(KeyboardInterrupt), engine._interruptions():
+        raise error
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="something else"), engine._interruptions():
+        raise RuntimeError("something else")
