@@ -265,7 +265,7 @@ def test_signals_to_the_group_are_the_commands(
     tmp_path: Path, level: TraceLevel, number: signal.Signals, status: int
 ) -> None:
     code = (
-        "import sys, time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "import sys, time\ntry:\n    print('up', flush=True)\n    for _ in range(1200):\n        time.sleep(0.05)\n"
         "except KeyboardInterrupt:\n    print('asked', flush=True)\n    sys.exit(9)\n"
     )
     words = [PYTHON, "-S", "-c", code]
@@ -284,7 +284,7 @@ def test_signals_to_the_group_are_the_commands(
 def test_when_the_tracer_is_killed_the_command_dies_and_the_log_says_so(tmp_path: Path, level: TraceLevel) -> None:
     code = (
         "import os, time\nfor n in range(300):\n    os.stat('/')\n    os.stat('/usr')\n"
-        "print('up', flush=True)\ntime.sleep(60)\n"
+        "print('up', flush=True)\nfor _ in range(1200):\n    time.sleep(0.05)\n"
     )
     words = [PYTHON, "-S", "-c", code]
     with subprocess.Popen(TRACER.wrap(words, level=level, log=tmp_path / "log"), stdout=subprocess.PIPE) as started:

@@ -46,7 +46,7 @@ limit = int(sys.argv[2]) if len(sys.argv) > 2 else 1 << 40
 run = er.start_run("alone")
 for step in range(limit):
     run.log_metric("loss", 1 / (step + 1), step=step)
-    struct.pack_into("<Q", counter, 0, step + 1)
+    counter[:] = struct.pack("<Q", step + 1)  # in one piece: pack_into writes zeros first
 if len(sys.argv) > 3:
     sys.stdin.read()
 '''

@@ -87,7 +87,11 @@ def test_a_killed_command_kills_us_by_the_same_signal_and_is_written_down(place:
 
 
 def test_an_interrupt_is_the_commands_business(place: Place) -> None:
-    script = "import signal, time; signal.signal(2, lambda *a: exit(5)); print('up', flush=True); time.sleep(60)"
+    # Short sleeps: a signal that comes just before a sleep begins does not end it.
+    script = (
+        "import signal, time\nsignal.signal(2, lambda *a: exit(5))\nprint('up', flush=True)\n"
+        "for _ in range(1200):\n    time.sleep(0.05)\n"
+    )
     child = subprocess.Popen(
         [TOOL, "trace", "record", "--as", "i", "--", sys.executable, "-c", script],
         cwd=place.home, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
