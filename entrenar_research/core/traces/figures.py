@@ -106,11 +106,19 @@ def _percentile_lines(found: TraceDocument) -> str:
 
 def _repetition_lines(measured: Measured) -> str:
     lines = [_UNTRACED, f"{'':>9} {'wall':>11} {'user':>11} {'system':>11} {'peak':>11} {'status':>9}"]
-    every = measured.repetitions
-    for number, item in enumerate(every, 1):
-        times = f"{item.wall:>11.6f} {item.user:>11.6f} {item.system:>11.6f}"
-        lines.append(f"{number:>9} {times} {item.peak_memory // 1024:>11} {item.exit_status:>9}")
-    medians = [statistics.median(values) for values in zip(*((i.wall, i.user, i.system) for i in every), strict=True)]
-    peak = round(statistics.median(item.peak_memory for item in every)) // 1024
-    lines.append(f"{'median':>9} {' '.join(f'{value:>11.6f}' for value in medians)} {peak:>11}")
+    every = [(*map(_written, (i.wall, i.user, i.system)), i.peak_memory // 1024) for i in measured.repetitions]
+    for number, (row, item) in enumerate(zip(every, measured.repetitions, strict=True), 1):
+        lines.append(f"{number:>9} {_figures(row)} {item.exit_status:>9}")
+    medians = [statistics.median(values) for values in zip(*every, strict=True)]
+    lines.append(f"{'median':>9} {_figures(medians)}")
     return "\n".join(lines)
+
+
+def _written(seconds: float) -> float:
+    """As the file has it: the median is taken of what a reader can see, so that he finds the same one."""
+    return round(seconds, 6)
+
+
+def _figures(row: Sequence[float]) -> str:
+    *times, peak = row
+    return " ".join([*(f"{value:>11.6f}" for value in times), f"{int(peak):>11}"])
