@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measuring import in_turn, show_absolute
-from entrenar_research.actions.comparison import listed
+from entrenar_research.actions.runs.comparison import listed
 from entrenar_research.client.reading import Log
 from entrenar_research.core.tracking.curves import ordered, thinned
 from entrenar_research.store import sums

@@ -21,7 +21,7 @@ import cramjam
 import msgspec
 
 from benchmarks.measuring import in_turn
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.core.traces.logs import strace_counts, strace_log
 from entrenar_research.core.traces.storing import codecs, packed
 from entrenar_research.core.traces.summary import summarise
@@ -61,7 +61,7 @@ def main(log: Path | None = None) -> None:
         place = Path(scratch)
         text = (log or _traced(place)).read_bytes()
         speed(text, place)
-        found = trace_reading.decode(text, "mixed.log")
+        found = reading.decode(text, "mixed.log")
         sizes(text, found)
         summaries(found)
 

@@ -12,7 +12,7 @@ Importing this module costs next to nothing: every name is imported when it is f
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from entrenar_research.actions.sweep_loop import Sweep
+    from entrenar_research.actions.sweeps.loop import Sweep
     from entrenar_research.client.memory import MemoryStorage
     from entrenar_research.client.run import current_run, start_run
     from entrenar_research.errors import ResearchError
@@ -56,7 +56,7 @@ _HOMES = {
     "ResearchError": "errors",
     "RunRecord": "models.run",
     "Study": "models.study",
-    "Sweep": "actions.sweep_loop",
+    "Sweep": "actions.sweeps.loop",
     "Verdict": "models.verdict",
     "Workspace": "workspace",
     "current_run": "client.run",

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research import __version__, registry
-from entrenar_research.actions import run as run_action
-from entrenar_research.actions import verify as verify_action
-from entrenar_research.actions.attempt import Means, Options
-from entrenar_research.actions.run import Ran
+from entrenar_research.actions.running import run as run_action
+from entrenar_research.actions.running.attempt import Means, Options
+from entrenar_research.actions.running.run import Ran
+from entrenar_research.actions.verifying import verify as verify_action
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.citations.port import CitationFormat
 from entrenar_research.errors import NotAStudyError, UsageError

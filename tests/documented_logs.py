@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.tools import strace
 
@@ -33,7 +33,7 @@ def documented(*lines: str, took: float = 0.0001) -> TraceDocument:
     last = max(float(line.split(" ")[1]) for line in log) + 0.001
     alive = sorted({line.split(" ")[0] for line in log} - ended, key=int, reverse=True)
     log += [f"{pid} {last:.6f} +++ exited with 0 +++" for pid in alive]
-    return trace_reading.decode(("\n".join(log) + "\n").encode(), "test.strace")
+    return reading.decode(("\n".join(log) + "\n").encode(), "test.strace")
 
 
 def traced(directory: Path, *argv: str) -> TraceDocument:
@@ -45,4 +45,4 @@ def traced(directory: Path, *argv: str) -> TraceDocument:
     log.unlink(missing_ok=True)
     done = subprocess.run(strace.full(argv, log), cwd=directory, check=False, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
-    return trace_reading.decode(log.read_bytes(), log.name)
+    return reading.decode(log.read_bytes(), log.name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from entrenar_research.actions import conclusion, verify_files
-from entrenar_research.actions.verify import HISTORY, METADATA, PREVIEW
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.verifying import files as verify_files
+from entrenar_research.actions.verifying.verify import HISTORY, METADATA, PREVIEW
 from entrenar_research.bundles.port import BundleFormat, Content, Member, Progress, Written
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.run import RunRecord

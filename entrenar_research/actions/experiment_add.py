@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import attempt, conclusion, data, observation, recipes, restoring, surroundings
-from entrenar_research.actions.attempt import Attempt, Means, Options
+from entrenar_research.actions import data, restoring
 from entrenar_research.actions.restoring import Before
+from entrenar_research.actions.running import attempt, conclusion, observation, recipes, surroundings
+from entrenar_research.actions.running.attempt import Attempt, Means, Options
 from entrenar_research.core import inference, pins, recipe
 from entrenar_research.errors import MissingToolError, ResearchError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Declaration, Experiment

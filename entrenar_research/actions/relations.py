@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import comparison, conclusion, replay
-from entrenar_research.actions.replay import Replayed, ReplayFailed
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.runs import comparison
+from entrenar_research.actions.verifying import replay
+from entrenar_research.actions.verifying.replay import Replayed, ReplayFailed
 from entrenar_research.core import content, digests, recipe, relations, relations_data
 from entrenar_research.core.relations import Outcome
 from entrenar_research.errors import InvalidFileError, UsageError

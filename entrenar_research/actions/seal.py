@@ -16,7 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion, data, golden, recovery, sweep_look
+from entrenar_research.actions import data, golden
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.runs import recovery
+from entrenar_research.actions.sweeps import look
 from entrenar_research.errors import ResearchError, ToolError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import RunRecord
@@ -113,7 +116,7 @@ def seal_sweep(study: StudyFiles, git: Git, name: str, message: str, key: Path) 
         UsageError: if there is no such sweep, somebody is at work on it, or none of its trials is completed.
         ResearchError: if the signature that was made would not be accepted by the study.
     """
-    now, best = sweep_look.best_of(study, name)
+    now, best = look.best_of(study, name)
     if now.workers:
         raise UsageError(f"{name} is being carried out ({now.workers} at work)", hint="seal it when it has ended")
     runs, places = RunFiles(study.root), SweepFiles(study)

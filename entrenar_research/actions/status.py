@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from entrenar_research.actions import recipes, seal, surroundings
+from entrenar_research.actions import seal
+from entrenar_research.actions.running import recipes, surroundings
 from entrenar_research.core import pins, recipe
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.run import RunRecord

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from entrenar_research import registry, workspace
-from entrenar_research.actions import importing as action
+from entrenar_research.actions.runs import importing as action
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING
 from entrenar_research.views.terminal import imports as view

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from entrenar_research.actions import lineage as action
-from entrenar_research.actions import merging
-from entrenar_research.actions.lineage import Family
+from entrenar_research.actions.runs import lineage as action
+from entrenar_research.actions.runs import merging
+from entrenar_research.actions.runs.lineage import Family
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError

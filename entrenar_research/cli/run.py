@@ -10,8 +10,8 @@ import argparse
 import os
 import sys
 
-from entrenar_research.actions.attempt import Options
-from entrenar_research.actions.run import Ran
+from entrenar_research.actions.running.attempt import Options
+from entrenar_research.actions.running.run import Ran
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.store import params_file

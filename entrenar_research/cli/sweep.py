@@ -11,8 +11,10 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 
-from entrenar_research.actions import sweep_look, sweep_new, sweep_run, sweep_work
-from entrenar_research.actions.sweep_run import Request, Watcher
+from entrenar_research.actions.sweeps import look, sitting
+from entrenar_research.actions.sweeps import new as sweep_new
+from entrenar_research.actions.sweeps import work as sweep_work
+from entrenar_research.actions.sweeps.sitting import Request, Watcher
 from entrenar_research.cli import asking
 from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, UsageError
@@ -113,9 +115,9 @@ def _run(args: argparse.Namespace, here: Workspace) -> int:
     request = Request(workers=args.workers, resume=args.resume, retry_failed=args.retry_failed, trials=args.trials)
     text = args.format == "text"
     screen = Screen(sys.stdout if text else sys.stderr)
-    before = sweep_look.look(here.files, args.name).standing.trials
+    before = look.look(here.files, args.name).standing.trials
     with _watched(screen, before) as watcher:
-        now = sweep_run.hold(here.files, args.name, request, here.means(lambda words: None), watcher)
+        now = sitting.hold(here.files, args.name, request, here.means(lambda words: None), watcher)
     if not text:
         Screen().json(view.plain(now, {}))
         return EXIT_DONE
@@ -150,8 +152,8 @@ def _work(args: argparse.Namespace, here: Workspace) -> int:
 def _show(args: argparse.Namespace, here: Workspace) -> int:
     if args.top is not None and args.top < 1:
         raise UsageError(f"--top {args.top}: expected 1 or more")
-    now = sweep_look.look(here.files, args.name)
-    importance = sweep_look.importance(here.files, now)
+    now = look.look(here.files, args.name)
+    importance = look.importance(here.files, now)
     if args.format == "json":
         Screen().json(view.plain(now, importance))
     else:
@@ -160,7 +162,7 @@ def _show(args: argparse.Namespace, here: Workspace) -> int:
 
 
 def _best(args: argparse.Namespace, here: Workspace) -> int:
-    now, trial = sweep_look.best_of(here.files, args.name)
+    now, trial = look.best_of(here.files, args.name)
     changes = sweep_new.apply(here.files, now.sweep, trial) if args.apply else None
     screen = Screen()
     if args.format == "json":
@@ -176,7 +178,7 @@ def _best(args: argparse.Namespace, here: Workspace) -> int:
 
 
 def _list(args: argparse.Namespace, here: Workspace) -> int:
-    overviews = [sweep_look.look(here.files, name) for name in SweepFiles(here.files).names()]
+    overviews = [look.look(here.files, name) for name in SweepFiles(here.files).names()]
     screen = Screen()
     if args.format == "json":
         screen.json([{**view.plain(now, {}), "trials": len(now.standing.trials)} for now in overviews])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from entrenar_research.actions.lineage import Family
+from entrenar_research.actions.runs.lineage import Family
 from entrenar_research.core.lineage.layers import Key, Layout, layout
 from entrenar_research.models.tracking import Parent, Relationship
 from entrenar_research.views.lineage_words import FROM, KINDS, clean

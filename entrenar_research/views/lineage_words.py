@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from entrenar_research.actions.lineage import Family
+from entrenar_research.actions.runs.lineage import Family
 from entrenar_research.models.tracking import Parent, Relationship
 
 _UNWRITABLE = re.compile(

@@ -24,7 +24,7 @@ from tests.conftest import World
 KILLED = """\
 import os, shutil, signal, sys
 from pathlib import Path
-from entrenar_research.actions import merging
+from entrenar_research.actions.runs import merging
 from entrenar_research.store import files
 from entrenar_research.store.foreign import run_copies
 from entrenar_research.store.study_files import StudyFiles

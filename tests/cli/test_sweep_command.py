@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions.sweep_run import Overview
+from entrenar_research.actions.sweeps.sitting import Overview
 from entrenar_research.core.sweeps import draft
 from entrenar_research.core.sweeps.standing import Standing
 from entrenar_research.models.experiment import Declaration, Experiment, Metric

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from entrenar_research import importers, workspace
-from entrenar_research.actions import importing
-from entrenar_research.actions.importing import Report, Request
+from entrenar_research.actions.runs import importing
+from entrenar_research.actions.runs.importing import Report, Request
 from entrenar_research.errors import UsageError
 from entrenar_research.importers.port import Importer
 from entrenar_research.models.verdict import Verdict

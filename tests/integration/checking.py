@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from entrenar_research import workspace
-from entrenar_research.actions import verify
+from entrenar_research.actions.verifying import verify
 from entrenar_research.models.verdict import Report, Verdict
 
 

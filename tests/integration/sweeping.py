@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import sweep_look, sweep_work
-from entrenar_research.actions.sweep_work import Share
+from entrenar_research.actions.sweeps import look
+from entrenar_research.actions.sweeps import work as sweep_work
+from entrenar_research.actions.sweeps.work import Share
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.views.terminal import sweeps
 from entrenar_research.workspace import Workspace
@@ -83,7 +84,7 @@ def write_sweep(study: Path, text: str, *, name: str = "s") -> None:
 
 def seen(study: Path, name: str = "s") -> dict[str, Any]:
     """The sweep as `sweep show --format json` has it."""
-    found = json.loads(msgspec.json.encode(sweeps.plain(sweep_look.look(StudyFiles(study), name), {})))
+    found = json.loads(msgspec.json.encode(sweeps.plain(look.look(StudyFiles(study), name), {})))
     assert isinstance(found, dict)
     return found
 

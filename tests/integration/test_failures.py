@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from entrenar_research.actions import diagnosis
+from entrenar_research.actions.running import diagnosis
 from entrenar_research.models.tracking import Failure
 from entrenar_research.runners.host import RUNNER
 from entrenar_research.runners.port import Job

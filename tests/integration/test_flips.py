@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import verify_dvc, verify_files
+from entrenar_research.actions.verifying import dvc, files
 from entrenar_research.models.verdict import Verdict
 from entrenar_research.store import sums
 from entrenar_research.store.study_files import StudyFiles
@@ -100,15 +100,15 @@ def test_a_flip_before_anything_is_committed_is_found_too(kind: str, young: Path
 def test_every_byte_of_dvcs_files_matters_without_git(pattern: str, tiny: Path) -> None:
     """Also a blank or a line end, of which YAML takes no notice."""
     study = StudyFiles(tiny)
-    latest = verify_files.latest_runs(study)
+    latest = files.latest_runs(study)
     path = tiny / pattern
     data = path.read_bytes()
     for place, mask in flips(data, len(data), "every byte"):
         with Flipped(path, place, mask):
-            findings = verify_dvc.check_dvc(study, latest)
+            findings = dvc.check_dvc(study, latest)
         named = [item for item in findings if item.verdict.wanting and pattern in f"{item.subject} {item.detail}"]
         assert named, (place, mask, data[place : place + 1])
-    assert [item.verdict for item in verify_dvc.check_dvc(study, latest)] == [Verdict.IDENTICAL]
+    assert [item.verdict for item in dvc.check_dvc(study, latest)] == [Verdict.IDENTICAL]
 
 
 @pytest.mark.parametrize("pattern", ["runs/*", "golden_traces/*"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import measuring
-from entrenar_research.actions.measuring import measure
+from entrenar_research.actions.traces import measuring
+from entrenar_research.actions.traces.measuring import measure
 from entrenar_research.errors import ResearchError, UsageError
 from entrenar_research.models.measured import Repetition
 
@@ -125,7 +125,7 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path) -> None:
     marker = f"600.{os.getpid()}"
     code = (
         "from pathlib import Path\n"
-        "from entrenar_research.actions.measuring import measure\n"
+        "from entrenar_research.actions.traces.measuring import measure\n"
         f"measure(['sh', '-c', 'sleep {marker} & touch started; sleep {marker}'], directory=Path({str(tmp_path)!r}),"
         " environment={'PATH': '/usr/bin:/bin'}, repetitions=5)\n"
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import sealing
+from entrenar_research.actions.running import sealing
 from entrenar_research.client import layout, liveness
 from entrenar_research.store.logged import log as logged
 from entrenar_research.store.logged import points, series_files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from entrenar_research.actions import trace_files
+from entrenar_research.actions.traces import files
 from entrenar_research.store.run_files import RunFiles
 from tests.conftest import World
 
@@ -21,7 +21,7 @@ def test_a_run_keeps_where_its_calls_come_from_and_promotes_it(world: World, tin
     assert run.recipe == before.recipe
     assert run.trace.digest == before.trace.digest
     assert run.observed == before.observed
-    found = json.loads((RunFiles(tiny).directory(run.id) / trace_files.SOURCE).read_bytes())
+    found = json.loads((RunFiles(tiny).directory(run.id) / files.SOURCE).read_bytes())
     assert found["trace_id"] == run.trace.digest
     assert any(item[0] == "$STUDY/experiments/line/train.py" for item in found["locations"])
     world.tool("golden", "promote", run.id, "--as", "sourced", "--repeat", "2", cwd=tiny)
@@ -33,4 +33,4 @@ def test_without_being_asked_nothing_of_it_is_kept(world: World, tiny: Path) -> 
     world.tool("run", "line", "--force", "--source", "--trace", "observe", "--quiet", cwd=tiny)
     run = RunFiles(tiny).latest("line")
     assert run is not None
-    assert not (RunFiles(tiny).directory(run.id) / trace_files.SOURCE).exists()
+    assert not (RunFiles(tiny).directory(run.id) / files.SOURCE).exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.core.traces.document import trace_of
 from entrenar_research.core.traces.logs import strace_counts, strace_form, strace_log, strace_text
 from entrenar_research.core.traces.summary import SummaryRow, summarise
@@ -125,10 +125,10 @@ def test_all_ways_of_counting_agree(log: Path) -> None:
     for piece in (len(data), 50_000, 997):
         count = counted(data, piece)
         assert (count.rows(), count.unreadable, count.doubtful, count.cut) == (rows, 0, False, False)
-    found = trace_reading.load(str(log), study=None)
+    found = reading.load(str(log), study=None)
     assert (found.name, found.document.recorded, found.document.problems) == ("log", len(trace.calls), ())
     assert summarise(trace_of(found.document)) == rows
-    assert trace_reading.summarise(str(log), study=None).rows == rows
+    assert reading.summarise(str(log), study=None).rows == rows
 
 
 def test_what_strace_counts_itself_is_what_we_count(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_every_form_of_log_gives_the_same_calls(tmp_path: Path, options: str) ->
     command = ["sh", "-c", "wc -c < /etc/passwd; ls /usr/-"]
     if "-k" in options and "stack-trace" not in process.run(["strace", "-V"]).text:
         pytest.skip("this strace prints no stacks")
-    found = trace_reading.load(str(traced(command, tmp_path, *options.split())), study=None).document
-    plain = trace_reading.load(str(traced(command, tmp_path, "-f", "-ttt", "-T", "-y")), study=None).document
+    found = reading.load(str(traced(command, tmp_path, *options.split())), study=None).document
+    plain = reading.load(str(traced(command, tmp_path, "-f", "-ttt", "-T", "-y")), study=None).document
     assert found.complete, found.problems
     # How often a shell waits depends on who ends first.
     waits = {"wait4", "rt_sigreturn"}
@@ -181,7 +181,7 @@ def test_a_log_from_a_terminal_is_read_too(tmp_path: Path) -> None:
     done = subprocess.run(["strace", "-f", "-tt", "-T", *command], capture_output=True, check=False)
     assert done.returncode == 3
     (tmp_path / "log").write_bytes(done.stderr)
-    found = trace_reading.load(str(tmp_path / "log"), study=None).document
+    found = reading.load(str(tmp_path / "log"), study=None).document
     assert found.complete, found.problems
     assert len({call.process for call in found.calls}) == 3
     assert 0 not in {call.process for call in found.calls}
@@ -189,7 +189,7 @@ def test_a_log_from_a_terminal_is_read_too(tmp_path: Path) -> None:
 
 
 def test_without_following_it_says_what_is_missing(tmp_path: Path) -> None:
-    found = trace_reading.load(str(traced(["sh", "-c", "ls /; true"], tmp_path, "-T")), study=None).document
+    found = reading.load(str(traced(["sh", "-c", "ls /; true"], tmp_path, "-T")), study=None).document
     assert not found.complete
     told = " ".join(found.problems)
     assert "not followed" in told
@@ -198,10 +198,10 @@ def test_without_following_it_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_we_write_as_strace_does_is_read_back(log: Path, tmp_path: Path) -> None:
-    first = trace_reading.load(str(log), study=None).document
+    first = reading.load(str(log), study=None).document
     again = tmp_path / "again"
     again.write_text("\n".join(strace_text.lines(first.calls, first.ends)) + "\n")
-    second = trace_reading.load(str(again), study=None).document
+    second = reading.load(str(again), study=None).document
     assert second.calls == first.calls
     assert second.complete
 

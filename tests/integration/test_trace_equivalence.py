@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from entrenar_research.actions import trace_files
+from entrenar_research.actions.traces import files
 from entrenar_research.core.traces import document as trace_document
 from entrenar_research.core.traces.likeness.equivalence import compare
 from entrenar_research.models.documented import TraceDocument
@@ -98,7 +98,7 @@ def traced(place: Path, change: str = "") -> TraceDocument:
         TRACER.wrap(argv, level="full", log=log), cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL
     )
     trace = TRACER.read(log, command=argv, level="full")
-    return trace_files.document(trace, trace_files.replacements(place, {}, sys.executable), version=TRACER.version())
+    return files.document(trace, files.replacements(place, {}, sys.executable), version=TRACER.version())
 
 
 @pytest.fixture(scope="module")

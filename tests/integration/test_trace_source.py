@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from entrenar_research.actions import trace_files, trace_source
+from entrenar_research.actions.traces import files
+from entrenar_research.actions.traces import source as trace_source
 from entrenar_research.core.traces.sources import source_document
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.source import SourceDocument, SourceLocation
@@ -69,7 +70,7 @@ def traced(directory: Path, *words: str, source: bool = True, **variables: str) 
     trace_source.take_stacks(log, area)
     trace = trace_source.without_ours(TRACER.read(log, command=words, level="full"), area)
     names = {os.path.realpath(directory): "$STUDY"}
-    document = trace_files.document(trace, names, version=None)
+    document = files.document(trace, names, version=None)
     raw = trace_source.collect(area, trace, names, document) if source else b""
     found = source_document.decode(raw, "x_source.json") if source else None
     return Traced(done.returncode, done.stdout + done.stderr, document, found, raw)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import querying, trace_files, trace_spans
+from entrenar_research.actions.runs import querying
+from entrenar_research.actions.traces import files
+from entrenar_research.actions.traces import spans as trace_spans
 from entrenar_research.store.querying import traces
 from entrenar_research.tools import strace
 from entrenar_research.views.terminal import spans
@@ -116,14 +118,14 @@ def test_loss_and_calls_of_an_epoch_are_one_row(traced: tuple[Path, Path]) -> No
         SELECT sum(own_calls), (SELECT count(*) FROM calls WHERE run_id LIKE '%RUN')
         FROM span_calls WHERE run_id LIKE '%RUN'
     """
-    document = trace_files.load(directory, directory.name)
+    document = files.load(directory, directory.name)
     assert ask(study, total, directory.name) == [(document.recorded, document.recorded)]
     assert ask(study, "SELECT calls FROM span_calls WHERE span_id IS NULL")[0][0] > 0  # type: ignore[operator]
 
 
 def test_the_table_of_the_terminal(traced: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     _, directory = traced
-    document = trace_files.load(directory, directory.name)
+    document = files.load(directory, directory.name)
     rows = trace_spans.table(document, directory)
     spans.show(Screen(), rows)
     lines = capsys.readouterr().out.splitlines()
@@ -149,7 +151,7 @@ def test_the_table_of_the_terminal(traced: tuple[Path, Path], capsys: pytest.Cap
 
 def test_homes_do_not_appear(traced: tuple[Path, Path]) -> None:
     study, directory = traced
-    document = trace_files.load(directory, directory.name)
+    document = files.load(directory, directory.name)
     (epoch, *_) = [span for span in document.spans if span.name == "epoch"]
     assert str(study.parent) not in epoch.attributes
     assert epoch.attributes.endswith('/x","index":0}')
@@ -188,4 +190,4 @@ def test_the_documented_question_about_epochs(traced: tuple[Path, Path]) -> None
 
 
 def test_sql_looks_where_runs_keep_their_traces() -> None:
-    assert traces.DOCUMENT == trace_files.DOCUMENT
+    assert traces.DOCUMENT == files.DOCUMENT

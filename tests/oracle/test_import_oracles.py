@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from entrenar_research.actions import importing
+from entrenar_research.actions.runs import importing
 from entrenar_research.core.foreign.tensorboard_events import nanoseconds
 from entrenar_research.models.run import RunRecord
 from entrenar_research.store.foreign.import_files import REPORT

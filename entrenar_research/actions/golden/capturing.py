@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from entrenar_research.actions import measuring, replay, trace_files, trace_spans
+from entrenar_research.actions.traces import files, measuring, spans
+from entrenar_research.actions.verifying import replay
 from entrenar_research.core.traces import memory
 from entrenar_research.core.traces.activity import Activity
 from entrenar_research.errors import IntegrityError, MissingToolError
@@ -73,12 +74,12 @@ def traced(
     ) as again:
         if again.trace is None:
             raise IntegrityError("the tracer left no trace")
-        places = {again.result: experiment.result, again.run: trace_files.RUN}
-        names = trace_files.replacements(again.root, places, again.program)
+        places = {again.result: experiment.result, again.run: files.RUN}
+        names = files.replacements(again.root, places, again.program)
         staged = again.result.relative_to(again.root).as_posix()
-        moved = trace_files.relocated(again.trace, staged, experiment.result)
-        logged = trace_spans.joined(moved, again.run)
-        return trace_files.document(moved, names, version=tracer.version(), spans=logged.spans, span_of=logged.span_of)
+        moved = files.relocated(again.trace, staged, experiment.result)
+        logged = spans.joined(moved, again.run)
+        return files.document(moved, names, version=tracer.version(), spans=logged.spans, span_of=logged.span_of)
 
 
 def measured(

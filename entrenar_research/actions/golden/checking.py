@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from entrenar_research.actions import surroundings
 from entrenar_research.actions.golden import capturing
 from entrenar_research.actions.golden.capturing import Means
 from entrenar_research.actions.golden.files import load, refuse_incomplete, trace_of_run
+from entrenar_research.actions.running import surroundings
 from entrenar_research.core import regression
 from entrenar_research.core.regression import Change, Rules
 from entrenar_research.core.reports import cases as report_cases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entrenar_research.actions import trace_files
+from entrenar_research.actions.traces import files
 from entrenar_research.core.traces import document
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.documented import TraceDocument
@@ -39,7 +39,7 @@ def trace_of_run(study: StudyFiles, run: RunRecord) -> TraceDocument:
         UsageError: if it was not traced, or not in full.
         IntegrityError: if the trace is damaged.
     """
-    found = trace_files.load(RunFiles(study.root).directory(run.id), run.id)
+    found = files.load(RunFiles(study.root).directory(run.id), run.id)
     if found.level != "full":
         raise UsageError(
             f"run {run.id} was traced at level {found.level!r}; a golden trace needs every call",

@@ -6,12 +6,14 @@ from typing import Final
 
 import msgspec
 
-from entrenar_research.actions import conclusion, data, trace_files
+from entrenar_research.actions import data
 from entrenar_research.actions.golden import analysing, capturing, gates
 from entrenar_research.actions.golden.capturing import Means
 from entrenar_research.actions.golden.files import trace_of_run
 from entrenar_research.actions.golden.gates import Candidate
-from entrenar_research.actions.replay import Lacking
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.traces import files as trace_files
+from entrenar_research.actions.verifying.replay import Lacking
 from entrenar_research.core import regression
 from entrenar_research.core.traces import document, figures
 from entrenar_research.errors import IntegrityError, MissingToolError, ResearchError, UsageError

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from entrenar_research import __version__
-from entrenar_research.actions import golden_ci as action
+from entrenar_research.actions.golden import ci as action
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Shows runs side by side."""
-    from entrenar_research.actions import comparison
+    from entrenar_research.actions.runs import comparison
     from entrenar_research.views.terminal import comparison as view
     from entrenar_research.views.terminal.screen import Screen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from entrenar_research.actions import failing
+from entrenar_research.actions.runs import failing
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.store.catalogue.catalogue import Catalogue
 from entrenar_research.store.study_files import StudyFiles, find_root

@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Draws curves."""
-    from entrenar_research.actions import plotting
+    from entrenar_research.actions.runs import plotting
     from entrenar_research.views.terminal import curves as view
     from entrenar_research.views.terminal.screen import Screen
 
@@ -73,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _picture(args: argparse.Namespace, panels: tuple[Panel, ...], runs: tuple[RunRecord, ...]) -> bytes:
-    from entrenar_research.actions.plotting import MARK
+    from entrenar_research.actions.runs.plotting import MARK
     from entrenar_research.views import plot_page, plots
 
     kind = args.out.suffix.lower()

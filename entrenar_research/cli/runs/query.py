@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Carries out one statement over the runs of this study."""
-    from entrenar_research.actions import querying
+    from entrenar_research.actions.runs import querying
     from entrenar_research.core.querying.views import VIEWS
     from entrenar_research.views import answers
     from entrenar_research.views.terminal import answers as view

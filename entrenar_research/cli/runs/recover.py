@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from entrenar_research import workspace
-from entrenar_research.actions import recovery
+from entrenar_research.actions.runs import recovery
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING
 from entrenar_research.views.terminal.screen import Screen

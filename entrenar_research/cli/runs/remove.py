@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from entrenar_research.actions import removal
+from entrenar_research.actions.runs import removal
 from entrenar_research.cli import asking
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.views.terminal.screen import Screen

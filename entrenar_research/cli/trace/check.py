@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from entrenar_research.actions import trace_checking as action
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import checking as action
+from entrenar_research.actions.traces import reading
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.views.terminal import checked as view
 from entrenar_research.views.terminal.screen import Screen
@@ -37,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
     here = Workspace.maybe()
     root = here.root if here is not None else Path.cwd()
     policy = action.policy(root, args.policy)
-    found = trace_reading.load(args.what, study=here.files if here is not None else None)
+    found = reading.load(args.what, study=here.files if here is not None else None)
     checked = action.check(found, policy)
     for form, target in (("junit", args.junit), ("markdown", args.markdown)):
         if target is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from entrenar_research.actions import trace_checking
-from entrenar_research.actions import trace_comparing as action
+from entrenar_research.actions.traces import checking
+from entrenar_research.actions.traces import comparing as action
 from entrenar_research.errors import EXIT_DONE, EXIT_MISSING_TOOL, EXIT_WANTING
 from entrenar_research.views.terminal import compared as view
 from entrenar_research.views.terminal.screen import Screen
@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     """Compares."""
     here = Workspace.maybe()
     root = here.root if here is not None else Path.cwd()
-    policy = trace_checking.policy(root, args.policy).semantic_equivalence
+    policy = checking.policy(root, args.policy).semantic_equivalence
     compared = action.compare(
         args.expected,
         args.found,

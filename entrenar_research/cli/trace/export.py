@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from entrenar_research import __version__, workspace
-from entrenar_research.actions import trace_exporting as action
-from entrenar_research.actions import trace_reading
-from entrenar_research.actions.trace_exporting import Sent
+from entrenar_research.actions.traces import exporting as action
+from entrenar_research.actions.traces import reading
+from entrenar_research.actions.traces.exporting import Sent
 from entrenar_research.errors import EXIT_DONE, EXIT_REMOTE, UsageError
 from entrenar_research.store import policy_file
 from entrenar_research.views.terminal.screen import Screen, size
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
     root = here.root if here is not None else None
     policy = policy_file.load(root or Path.cwd())
     url = action.address(args.otlp, policy.otlp) if args.otlp is not None else None
-    found = trace_reading.load(args.what, study=here.files if here is not None else None)
+    found = reading.load(args.what, study=here.files if here is not None else None)
     places = action.places(found, args.what, root) if url or "flamegraph" in wanted else {}
     screen = Screen(sys.stderr if "-" in wanted.values() else None)
     for form, target in wanted.items():

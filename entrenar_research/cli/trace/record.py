@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from entrenar_research import workspace
-from entrenar_research.actions import trace_recording as action
+from entrenar_research.actions.traces import recording as action
 from entrenar_research.cli.parsing import PROGRAM
 from entrenar_research.errors import UsageError
 from entrenar_research.tools import passthrough

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.traces.logs import strace_text
 from entrenar_research.errors import EXIT_DONE, UsageError
@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 0:
         raise UsageError(f"--limit {args.limit}: expected a number from 0")
     here = Workspace.maybe()
-    found = trace_reading.load(args.what, study=here.files if here is not None else None).document
+    found = reading.load(args.what, study=here.files if here is not None else None).document
     spans = _span_ids(found, args.span)
     calls = [call for call in found.calls if _passes(call, args, spans)]
     limit = args.limit if args.limit is not None else _TABLE_ROWS * (args.format == "table")

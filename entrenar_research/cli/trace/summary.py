@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.core.traces.spans import attribution
 from entrenar_research.core.traces.summary import format_summary
@@ -35,7 +35,7 @@ def execute(args: argparse.Namespace) -> int:
     study = here.files if here is not None else None
     screen = Screen()
     if args.by == "span":
-        found = trace_reading.load(args.what, study=study)
+        found = reading.load(args.what, study=study)
         spans = attribution.by_name(found.document)
         if args.format == "json":
             screen.json({"name": found.name, "spans": spans, "problems": found.document.problems})
@@ -43,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
         traces.show_spans(screen, spans, timed=any(call.took is not None for call in found.document.calls))
         _tell(found.document.problems)
         return EXIT_DONE
-    summed = trace_reading.summarise(args.what, study=study)
+    summed = reading.summarise(args.what, study=study)
     if args.format == "json":
         screen.json(summed)
         return EXIT_DONE

@@ -6,7 +6,7 @@ import csv
 import shutil
 from collections.abc import Sequence
 
-from entrenar_research.actions.failing import Distribution, Explained
+from entrenar_research.actions.runs.failing import Distribution, Explained
 from entrenar_research.core.failures.pareto import Bar
 from entrenar_research.views.terminal.screen import Screen, counted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from entrenar_research.actions.importing import Imported, Report
+from entrenar_research.actions.runs.importing import Imported, Report
 from entrenar_research.views.terminal.screen import Screen, counted
 
 _KINDS = {

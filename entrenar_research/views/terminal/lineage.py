@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from entrenar_research.actions.lineage import Family
+from entrenar_research.actions.runs.lineage import Family
 from entrenar_research.core.lineage import rails
 from entrenar_research.core.lineage.rails import PLAIN, Row
 from entrenar_research.views.lineage_words import clean, origin

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from entrenar_research.actions.merging import Merged
-from entrenar_research.actions.merging_results import Standing
+from entrenar_research.actions.runs.merging import Merged
+from entrenar_research.actions.runs.merging_results import Standing
 from entrenar_research.views.terminal.screen import Screen, counted
 
 

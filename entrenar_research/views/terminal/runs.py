@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entrenar_research.actions.run import Ran
+from entrenar_research.actions.running.run import Ran
 from entrenar_research.core.tracking import methods
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.run import Observed, RunRecord

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from entrenar_research.actions.sweep_run import Overview
+from entrenar_research.actions.sweeps.sitting import Overview
 from entrenar_research.core.sweeps.standing import best
 from entrenar_research.models.sweep import OPEN_AGAIN, Sweep, TrialRecord
 from entrenar_research.views.terminal.screen import Screen, counted, seconds, visible

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions.lineage import Relative, family
-from entrenar_research.actions.merging_results import Sides, Standing, standings
+from entrenar_research.actions.runs.lineage import Relative, family
+from entrenar_research.actions.runs.merging_results import Sides, Standing, standings
 from entrenar_research.models.tracking import Lineage, Parent
 from entrenar_research.store.study_files import StudyFiles
 

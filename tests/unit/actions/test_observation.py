@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import data, observation, restoring
+from entrenar_research.actions import data, restoring
+from entrenar_research.actions.running import observation
 from entrenar_research.models.experiment import Collected, Declaration, Experiment
 from entrenar_research.models.run import Observed
 from entrenar_research.models.trace import SystemCall, Trace

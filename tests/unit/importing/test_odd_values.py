@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import importing
+from entrenar_research.actions.runs import importing
 from entrenar_research.importers.port import Curve
 from entrenar_research.models.run import RunRecord
 from entrenar_research.store.run_files import RunFiles

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entrenar_research.actions import querying
+from entrenar_research.actions.runs import querying
 from entrenar_research.models.tracking import Failure, FailureCategory, Lineage, Parent, Trial
 from entrenar_research.store.querying.engine import Answer
 from tests.unit.query import runs

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from entrenar_research.actions import querying
+from entrenar_research.actions.runs import querying
 from entrenar_research.core.querying.views import NAMED, VIEWS
 from entrenar_research.errors import IntegrityError
 from tests.unit.query import runs

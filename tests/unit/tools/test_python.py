@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenar_research.actions import surroundings
+from entrenar_research.actions.running import surroundings
 from entrenar_research.errors import UsageError
 from entrenar_research.tools import python
 from entrenar_research.tools.python import Interpreter

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenar_research.actions import trace_files
+from entrenar_research.actions.traces import files
 from entrenar_research.core.traces.document import encode, trace_of
 from entrenar_research.core.traces.storing import codecs, packed
 from entrenar_research.core.traces.storing.packed import pack, summary_of, unpack
@@ -209,13 +209,13 @@ def test_a_level_does_something() -> None:
     ],
 )
 def test_the_policy_of_a_study_decides(policy: CompressionPolicy, algorithm: str) -> None:
-    assert packed.stored_of(trace_files.pack(document(100), policy), "x").algorithm == algorithm
+    assert packed.stored_of(files.pack(document(100), policy), "x").algorithm == algorithm
 
 
 def test_a_document_that_contradicts_itself_is_refused_where_traces_are_read() -> None:
-    assert trace_files.PACKED == packed.MAGIC
+    assert files.PACKED == packed.MAGIC
     with pytest.raises(IntegrityError, match="the counts are not those"):
-        trace_files.unpack(pack(document(10), algorithm="none")[0], "x.trace")
+        files.unpack(pack(document(10), algorithm="none")[0], "x.trace")
 
 
 def test_numbers_that_compress_to_nothing_are_not_taken_on_trust() -> None:

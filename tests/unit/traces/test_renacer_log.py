@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.actions import trace_reading
+from entrenar_research.actions.traces import reading
 from entrenar_research.core.traces.logs.renacer_log import parse
 from entrenar_research.errors import IntegrityError
 
@@ -44,7 +44,7 @@ def test_the_calls_are_read() -> None:
 
 
 def test_only_what_is_known_gets_into_the_document() -> None:
-    found = trace_reading.decode(written().encode(), "r.json")
+    found = reading.decode(written().encode(), "r.json")
     assert {call.began for call in found.calls} == {0}
     assert [call.took for call in found.calls] == [14_000, None, 2_000]
     assert (found.tracer, found.tracer_version, found.exit.status) == ("renacer", "0.6.6", 3)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.actions.lineage import Family, Relative, family
+from entrenar_research.actions.runs.lineage import Family, Relative, family
 from entrenar_research.models.tracking import Lineage, Parent
 from entrenar_research.views import lineage_svg, lineage_words
 from entrenar_research.views.terminal import lineage as terminal

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 
-from entrenar_research.actions import conclusion, golden, verify_logged
-from entrenar_research.actions.sealing import SCRIPT
+from entrenar_research.actions import golden
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.running.sealing import SCRIPT
+from entrenar_research.actions.verifying import logged
 from entrenar_research.client import liveness
 from entrenar_research.core import digests, recipe
 from entrenar_research.errors import ResearchError
@@ -34,7 +36,7 @@ def check_records(
         subject = f"runs/{record.id}/{run_files.RECORD}"
         if _made_a_result(record):
             findings += [_different(subject, detail) for detail in _contradictions(study, record)]
-        findings += verify_logged.check(study, record)
+        findings += logged.check(study, record)
     findings += _unreadable(study, known)
     for name, record in latest.items():
         subject = f"runs/{record.id}/{run_files.RECORD}"

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import model_bypass, sealing
-from entrenar_research.actions.conclusion import utc
+from entrenar_research.actions import model_bypass
+from entrenar_research.actions.running import sealing
+from entrenar_research.actions.running.conclusion import utc
 from entrenar_research.client import layout
 from entrenar_research.core.foreign import import_naming
 from entrenar_research.errors import ResearchError, StorageError, UsageError

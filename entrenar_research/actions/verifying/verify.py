@@ -8,7 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion, replay, verify_files, verify_history, verify_seals
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.verifying import files as verify_files
+from entrenar_research.actions.verifying import history as verify_history
+from entrenar_research.actions.verifying import replay, seals
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.errors import MissingToolError, NotAStudyError, ResearchError, UsageError
 from entrenar_research.models.verdict import Finding, Report, Verdict
@@ -134,11 +137,11 @@ def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tupl
     findings += _checked(verify_files.EVIDENCE, lambda: verify_files.check_evidence(study))
     findings += _checked(verify_files.DECLARED, lambda: verify_files.check_declarations(study))
     if git is None:
-        return [*findings, verify_seals.nobody(means.trusted)]
+        return [*findings, seals.nobody(means.trusted)]
     findings += _checked(verify_history.HISTORY, lambda: verify_history.check_objects(git))
     findings += _checked(verify_history.HISTORY, lambda: verify_history.check_tree(study, git, beside=beside))
     latest = verify_files.latest_runs(study)
-    findings += _checked(verify_seals.AREA, lambda: verify_seals.check_tags(study, git, latest, trusted=means.trusted))
+    findings += _checked(seals.AREA, lambda: seals.check_tags(study, git, latest, trusted=means.trusted))
     return findings
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from entrenar_research.actions import conclusion, sweep_pruning, sweep_trial
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.sweeps import pruning
+from entrenar_research.actions.sweeps import trial as sweep_trial
 from entrenar_research.client import liveness
 from entrenar_research.core.sweeps import space
 from entrenar_research.core.sweeps.standing import Standing, best
@@ -121,7 +123,7 @@ class Claims:
         directory = self._runs.directory(record.id)
         try:
             value = sweep_trial.objective(self.sweep, record, directory)
-            sweep_pruning.Watch(self.journal, self.journal.trial(trial.number), directory).look()
+            pruning.Watch(self.journal, self.journal.trial(trial.number), directory).look()
         except RunFailedError as error:
             return Outcome(status="failed", reason=error.message, seconds=record.duration, base=base)
         return Outcome(status="completed", value=value, seconds=record.duration, base=base)

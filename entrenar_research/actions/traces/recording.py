@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import measuring, trace_files, trace_source
+from entrenar_research.actions.traces import files as trace_files
+from entrenar_research.actions.traces import measuring
+from entrenar_research.actions.traces import source as trace_source
 from entrenar_research.core.traces import document as trace_document
 from entrenar_research.core.traces import figures
 from entrenar_research.errors import MissingToolError, UsageError

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from entrenar_research.actions import trace_files
+from entrenar_research.actions.traces import files as trace_files
 from entrenar_research.core.traces import document as trace_document
 from entrenar_research.core.traces import figures, normalisation
 from entrenar_research.core.traces import summary as trace_summary

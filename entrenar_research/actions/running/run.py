@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import conclusion, recipes, surroundings
-from entrenar_research.actions.attempt import Attempt, Means, Options
+from entrenar_research.actions.running import conclusion, recipes, surroundings
+from entrenar_research.actions.running.attempt import Attempt, Means, Options
 from entrenar_research.core import pins, recipe
 from entrenar_research.errors import UsageError
 from entrenar_research.models.experiment import Experiment, TraceLevel

@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from entrenar_research.actions import conclusion
-from entrenar_research.actions.lineage import Relative
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.runs.lineage import Relative
 from entrenar_research.core import recipe
 from entrenar_research.core.lineage.graph import Dag
 from entrenar_research.errors import ResearchError

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import conclusion, requirements
+from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.verifying import requirements
 from entrenar_research.core import content, metrics, pins, recipe
 from entrenar_research.core.tracking import handover
 from entrenar_research.errors import ResearchError, ToolError

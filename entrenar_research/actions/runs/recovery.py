@@ -1,7 +1,7 @@
 """Sealing what nobody sealed: runs whose process was killed, and runs of scripts that ended by themselves.
 
 A run that lives is never touched. Killed at any instant, or called twice at once, it ends in the same state: each
-sealing is safe by itself (`actions/sealing.py`), and one process at a time goes through the runs.
+sealing is safe by itself (`actions/running/sealing.py`), and one process at a time goes through the runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from entrenar_research.actions import conclusion, sealing
+from entrenar_research.actions.running import conclusion, sealing
 from entrenar_research.client import layout, liveness
 from entrenar_research.errors import InvalidFileError, ResearchError
 from entrenar_research.models.run import RunRecord

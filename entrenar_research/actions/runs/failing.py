@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import diagnosis
+from entrenar_research.actions.running import diagnosis
 from entrenar_research.client import layout
 from entrenar_research.core.failures import classification, pareto, similarity
 from entrenar_research.core.failures.classification import Evidence

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import lineage, merging_results
-from entrenar_research.actions.merging_results import Prefer, Standing
+from entrenar_research.actions.runs import lineage, merging_results
+from entrenar_research.actions.runs.merging_results import Prefer, Standing
 from entrenar_research.client import liveness
 from entrenar_research.core.lineage.graph import Dag
 from entrenar_research.core.tracking import copies

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import diagnosis, sealing
+from entrenar_research.actions.running import diagnosis, sealing
 from entrenar_research.core import metrics as metric_rules
 from entrenar_research.core import recipe
 from entrenar_research.errors import IntegrityError, InvalidFileError, RunFailedError, UsageError

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from entrenar_research.actions.sealing import SCRIPT
+from entrenar_research.actions.running.sealing import SCRIPT
 from entrenar_research.core import digests
 from entrenar_research.errors import MissingToolError, ResearchError
 from entrenar_research.models.run import RunRecord

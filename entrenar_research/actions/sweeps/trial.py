@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import recipes
-from entrenar_research.actions import run as run_action
-from entrenar_research.actions.attempt import Attempt, Means, Options
+from entrenar_research.actions.running import recipes
+from entrenar_research.actions.running import run as run_action
+from entrenar_research.actions.running.attempt import Attempt, Means, Options
 from entrenar_research.core import digests, recipe
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.tracking import handover

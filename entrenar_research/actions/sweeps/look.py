@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from entrenar_research.actions.sweep_claims import limit_of, open_journal
-from entrenar_research.actions.sweep_run import Overview
+from entrenar_research.actions.sweeps.claims import limit_of, open_journal
+from entrenar_research.actions.sweeps.sitting import Overview
 from entrenar_research.core.sweeps.standing import Standing
 from entrenar_research.errors import UsageError
 from entrenar_research.models.sweep import TrialRecord

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from entrenar_research.actions.trace_reading import Loaded
+from entrenar_research.actions.traces.reading import Loaded
 from entrenar_research.core.traces.exports import chrome, flamegraph, otlp, perfetto, table
 from entrenar_research.core.traces.exports.located import Located, located
 from entrenar_research.core.traces.exports.tracks import ending

@@ -13,17 +13,10 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import (
-    conclusion,
-    diagnosis,
-    observation,
-    recipes,
-    sealing,
-    surroundings,
-    trace_files,
-    trace_source,
-    trace_spans,
-)
+from entrenar_research.actions.running import conclusion, diagnosis, observation, recipes, sealing, surroundings
+from entrenar_research.actions.traces import files as trace_files
+from entrenar_research.actions.traces import source as trace_source
+from entrenar_research.actions.traces import spans
 from entrenar_research.client import liveness
 from entrenar_research.core import digests, pins, recipe
 from entrenar_research.core.tracking import handover, plans
@@ -215,7 +208,7 @@ class Attempt:
         names = trace_files.replacements(self.study.root, places, program)
         staged = area.result.relative_to(self.study.root).as_posix()
         moved = trace_files.relocated(trace, staged, self.experiment.result)
-        logged = trace_spans.joined(moved, self.runs.directory(record.id))
+        logged = spans.joined(moved, self.runs.directory(record.id))
         document = trace_files.document(
             moved, names, version=self.means.tracer.version(), spans=logged.spans, span_of=logged.span_of
         )

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from entrenar_research.actions import sweep_trial
-from entrenar_research.actions.attempt import Means
-from entrenar_research.actions.sweep_claims import Claims, limit_of
-from entrenar_research.actions.sweep_pruning import Watch
+from entrenar_research.actions.running.attempt import Means
+from entrenar_research.actions.sweeps import trial as sweep_trial
+from entrenar_research.actions.sweeps.claims import Claims, limit_of
+from entrenar_research.actions.sweeps.pruning import Watch
 from entrenar_research.errors import (
     InterruptedRunError,
     MissingToolError,

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from entrenar_research.actions import diagnosis
-from entrenar_research.actions import lineage as family
+from entrenar_research.actions.running import diagnosis
+from entrenar_research.actions.runs import lineage as family
 from entrenar_research.client import layout, liveness
 from entrenar_research.core import recipe
 from entrenar_research.core.tracking import etas

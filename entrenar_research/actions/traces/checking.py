@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from entrenar_research.actions.trace_reading import Loaded
+from entrenar_research.actions.traces.reading import Loaded
 from entrenar_research.core.reports import cases, junit, markdown
 from entrenar_research.core.reports.cases import Case
 from entrenar_research.core.traces import patterns

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import comparison
+from entrenar_research.actions.runs import comparison
 from entrenar_research.core import recipe
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.tracking import curves

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import verify_dvc, verify_records
+from entrenar_research.actions.verifying import dvc
+from entrenar_research.actions.verifying import records as verify_records
 from entrenar_research.bundles.port import Progress
 from entrenar_research.errors import ResearchError, StorageError
 from entrenar_research.models.run import RunRecord
@@ -62,7 +63,7 @@ def check_data(study: StudyFiles, *, progress: Progress) -> tuple[Finding, ...]:
     for name in study.experiment_names():
         if name not in latest:
             findings.append(Finding(area=DATA, subject=name, verdict=Verdict.UNKNOWN, detail="no completed run"))
-    findings += verify_dvc.check_dvc(study, latest)
+    findings += dvc.check_dvc(study, latest)
     return tuple(findings)
 
 

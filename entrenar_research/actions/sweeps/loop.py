@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from entrenar_research.actions.sweep_claims import Claims, limit_of, open_journal
-from entrenar_research.actions.sweep_pruning import Watch
+from entrenar_research.actions.sweeps.claims import Claims, limit_of, open_journal
+from entrenar_research.actions.sweeps.pruning import Watch
 from entrenar_research.client import ending
 from entrenar_research.client.handle import Run
 from entrenar_research.client.run import start_run

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions import trace_reading
-from entrenar_research.actions.trace_reading import Loaded
+from entrenar_research.actions.traces import reading
+from entrenar_research.actions.traces.reading import Loaded
 from entrenar_research.core.traces.likeness import equivalence
 from entrenar_research.errors import UsageError
 from entrenar_research.models.equivalence import Equivalence
@@ -50,7 +50,7 @@ def compare(
             hint="change that in renacer.toml, or give another file with --policy",
         )
     one = _expected(expected, root / policy.baseline_dir, study)
-    other = trace_reading.load(found, study=study)
+    other = reading.load(found, study=study)
     told = equivalence.compare(
         one.document,
         other.document,
@@ -68,8 +68,8 @@ def _expected(what: str, baseline: Path, study: StudyFiles | None) -> Loaded:
         for place in (baseline / what / f"{what}.json", baseline / f"{what}.json"):
             # A golden trace of the study has more to it than its document: repetitions, a run.
             if place.is_file() and not (place.parent / "golden.yaml").is_file():
-                return trace_reading.load(str(place), study=study)
-    return trace_reading.load(what, study=study)
+                return reading.load(str(place), study=study)
+    return reading.load(what, study=study)
 
 
 def _contents(

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from entrenar_research.actions.attempt import Means
-from entrenar_research.actions.sweep_claims import Claims, limit_of, refuse_failures
-from entrenar_research.actions.sweep_work import runnable
+from entrenar_research.actions.running.attempt import Means
+from entrenar_research.actions.sweeps.claims import Claims, limit_of, refuse_failures
+from entrenar_research.actions.sweeps.work import runnable
 from entrenar_research.core.sweeps.standing import Standing, best
 from entrenar_research.errors import InterruptedRunError, ResearchError, RunFailedError, UsageError
 from entrenar_research.models.sweep import Sweep, TrialRecord

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from entrenar_research.actions import verify_files
+from entrenar_research.actions.verifying import files
 from entrenar_research.errors import ResearchError, ToolError
 from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.store import hashing
@@ -109,7 +109,7 @@ def _uncommitted(study: StudyFiles, git: Git, committed: set[str], beside: set[s
         data = _data_paths(study)
         left = {
             path
-            for path in verify_files.relative_files(study.root) - committed - beside
+            for path in files.relative_files(study.root) - committed - beside
             if not any(path == place or path.startswith(f"{place}/") for place in data)
         }
     if not left:

@@ -1,0 +1,1 @@
+"""Traces of any command: recorded, read in every form, compared, held against a policy, exported."""
