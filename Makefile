@@ -10,8 +10,8 @@ MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 python := $(bin)/python
 # Folders with Python in them; one that is not there yet is not asked for.
-code := $(wildcard entrenar_research scripts benchmarks experiments templates tests)
-typed := $(wildcard entrenar_research scripts/*.py benchmarks tests)
+code := $(wildcard entrenar_research nix scripts benchmarks experiments templates tests)
+typed := $(wildcard entrenar_research nix/*.py scripts/*.py benchmarks tests)
 
 .PHONY: help setup demo test check lint format types layers docs fix bench lock clean pristine
 
