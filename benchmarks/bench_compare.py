@@ -2,25 +2,31 @@
 
 Both traces are made up: 200,000 times one of 5,000 files is opened, read, sought in and closed, and the kernel asked
 for a number. In the second, every thousandth time the file is left out, is another one, or comes twice: there are few
-lines that stand only once to hold on to. Each measurement is a process of its own that makes its traces first.
+lines that stand only once to hold on to. Each measurement is a process of its own: of the comparison alone, which
+makes its traces first, and of the command on files, JSON and packed, which are written here first.
 """
 
 from __future__ import annotations
 
+import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from entrenar_research.core.traces import document as documents
 from entrenar_research.core.traces.likeness import equivalence
 from entrenar_research.core.traces.normalisation import counts_of, trace_id
+from entrenar_research.core.traces.storing import packed
 from entrenar_research.models.documented import DocumentedCall, DocumentedExit, DocumentedLine, TraceDocument
 from entrenar_research.models.policy import EquivalencePolicy
 
 ROUNDS, FILES = 200_000, 5_000
 SECONDS, BYTES = 10.0, 1 << 30
+REPETITIONS = 5
 
 
 def rounds(*, changed: bool) -> list[str]:
@@ -101,16 +107,58 @@ def differ() -> None:
     print(f"  diff      {seconds:6.2f} s, {memory:.0f} MiB, {lines:,} lines said to differ")
 
 
+def commands() -> None:
+    """Runs the command on both traces as files, and those that read one of them."""
+    with tempfile.TemporaryDirectory() as place:
+        # Not in this process: what is begun by one that holds much is said to have held as much.
+        subprocess.run([sys.executable, "-m", "benchmarks.bench_compare", "write", place], check=True)
+        for ending in ("json", "trace"):
+            one, other = f"one.{ending}", f"other.{ending}"
+            for words in (["compare", one, other], ["check", one], ["summary", one], ["show", one]):
+                _tell(words, [_once(words, place) for _ in range(REPETITIONS)], judged=words[0] == "compare")
+
+
+def write() -> None:
+    """Writes both traces, as JSON and packed, into the directory that is the last argument."""
+    for name, changed in (("one", False), ("other", True)):
+        found, path = document(changed=changed), Path(sys.argv[-1], name)
+        path.with_suffix(".json").write_bytes(documents.encode(found))
+        path.with_suffix(".trace").write_bytes(packed.pack(found, algorithm="zstd")[0])
+
+
+def _once(words: list[str], place: str) -> tuple[float, float, int]:
+    """Seconds, seconds of the processor and bytes at the peak of one command."""
+    argv = [sys.executable, "-m", "entrenar_research", "trace", *words]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    began = time.perf_counter()
+    process = subprocess.Popen(argv, cwd=place, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):  # 1: they differ
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
+def _tell(words: list[str], found: list[tuple[float, float, int]], *, judged: bool) -> None:
+    seconds, busy, memory = (sorted(column) for column in zip(*found, strict=True))
+    middle, most = statistics.median(seconds), int(memory[-1])
+    kept = f" (limits {SECONDS:g} s, 1024 MiB: {'kept' if middle <= SECONDS and most <= BYTES else 'MISSED'})"
+    print(
+        f"  {' '.join(words):<28} {seconds[0]:5.2f} s at best, {middle:5.2f} s median; of the processor "
+        f"{busy[0]:5.2f} s, {statistics.median(busy):5.2f} s; {most / 2**20:4.0f} MiB{kept if judged else ''}"
+    )
+
+
 def main() -> None:
-    """Prints both."""
-    steps = {"compare": measure, "diff": differ}
-    if len(sys.argv) > 1:
-        steps[sys.argv[1]]()
-        return
-    print("\ncomparing two traces")
-    for step in steps:
-        subprocess.run([sys.executable, "-m", "benchmarks.bench_compare", step], check=True)
+    """Prints all of it."""
+    print("\ncomparing two traces", flush=True)
+    for step in (measure, differ, commands):
+        subprocess.run([sys.executable, "-m", "benchmarks.bench_compare", step.__name__], check=True)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        {"measure": measure, "differ": differ, "commands": commands, "write": write}[sys.argv[1]]()
+    else:
+        main()

@@ -1,4 +1,7 @@
-"""Run the benchmarks: all of them, or those named (start, run, log, list, points, verify, crate, tracers, traces)."""
+"""Run the benchmarks: all of them, or those named.
+
+They are start, run, log, list, points, verify, crate, tracers, traces, compare and airgap.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-NAMES = ("start", "run", "log", "list", "points", "verify", "crate", "tracers", "traces")
+NAMES = ("start", "run", "log", "list", "points", "verify", "crate", "tracers", "traces", "compare", "airgap")
 
 
 def main() -> int:

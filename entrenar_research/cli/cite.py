@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from entrenar_research import registry, workspace
-from entrenar_research.store import files
+from entrenar_research.store import output_files
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
@@ -34,6 +34,6 @@ def execute(args: argparse.Namespace) -> int:
     if target is None:
         sys.stdout.write(text)
         return 0
-    files.write_atomically(target, text)
+    output_files.write(target, text)
     Screen().line(f"wrote {target.name if args.write else target}", "good")
     return 0

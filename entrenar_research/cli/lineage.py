@@ -17,7 +17,7 @@ from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.models.tracking import Parent, Relationship
-from entrenar_research.store import files, study_files
+from entrenar_research.store import output_files, study_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.views import lineage_svg, lineage_words
@@ -139,7 +139,7 @@ def _graph(args: argparse.Namespace, here: Workspace) -> int:
     if args.out is None:
         screen.stream.write(text)
     else:
-        files.write_atomically(args.out, text)
+        output_files.write(args.out, text)
         screen.line(f"wrote {args.out}: {counted(len(drawn.dag.links), 'run')}", "good")
     return EXIT_DONE
 

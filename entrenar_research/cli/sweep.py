@@ -16,7 +16,7 @@ from entrenar_research.actions.sweeps import new as sweep_new
 from entrenar_research.actions.sweeps import work as sweep_work
 from entrenar_research.actions.sweeps.sitting import Request, Watcher
 from entrenar_research.cli import asking
-from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
+from entrenar_research.cli.parsing import add_format, add_tracer, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, UsageError
 from entrenar_research.models.sweep import TrialRecord
 from entrenar_research.store.sweeps.declared import SweepFiles
@@ -70,6 +70,7 @@ def _configure_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run.add_argument("--resume", action="store_true", help="go on with one that was begun and is not done")
     run.add_argument("--retry-failed", action="store_true", help="go on, and try again the trials that failed")
     run.add_argument("--trials", type=int, metavar="N", help="so many trials in all, whatever its budget says")
+    add_tracer(run)
     add_format(run)
 
 
@@ -82,6 +83,7 @@ def _configure_work(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     work.add_argument("name", metavar="NAME", help="the sweep")
     work.add_argument("--trials", type=int, metavar="N", help="so many trials in all, whatever its budget says")
+    add_tracer(work)
     work.add_argument("--seconds", type=float, metavar="N", help="begin no new trial after so many seconds")
     work.add_argument("--since", type=int, metavar="N", help=argparse.SUPPRESS)
     work.add_argument("--leader", type=int, metavar="PID", help=argparse.SUPPRESS)
@@ -117,7 +119,7 @@ def _run(args: argparse.Namespace, here: Workspace) -> int:
     screen = Screen(sys.stdout if text else sys.stderr)
     before = look.look(here.files, args.name).standing.trials
     with _watched(screen, before) as watcher:
-        now = sitting.hold(here.files, args.name, request, here.means(lambda words: None), watcher)
+        now = sitting.hold(here.files, args.name, request, here.means(lambda words: None, args.tracer), watcher)
     if not text:
         Screen().json(view.plain(now, {}))
         return EXIT_DONE
@@ -143,7 +145,7 @@ def _work(args: argparse.Namespace, here: Workspace) -> int:
         here.files,
         args.name,
         share,
-        here.means(lambda words: None),
+        here.means(lambda words: None, args.tracer),
         lambda trial: screen.line(view.trial_line(sweep, trial), view.TRIAL_STYLES[trial.status]),
     )
     return EXIT_DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from entrenar_research.core.sweeps import suggest
-from entrenar_research.errors import InvalidFileError
+from entrenar_research.errors import InvalidFileError, UsageError
 from entrenar_research.models.golden import GoldenRecord
 from entrenar_research.store import files, sums
 from entrenar_research.store.yaml_text import Document, dump
@@ -33,15 +33,17 @@ class GoldenFiles:
         """A golden trace's record.
 
         Raises:
-            UsageError: if there is none of that name.
+            UsageError: if there is none of that name, or something else than a file in its place.
             InvalidFileError: if it does not hold what it should.
         """
         path = self.directory(name) / "golden.yaml"
-        if not path.is_file():
+        shown = f"{self.relative(name)}/golden.yaml"
+        if path.exists():
+            self.refuse_missing(name, path)
+        else:
             raise suggest.unknown(
                 "golden trace", name, self.names(), remedy="promote one with `golden promote RUN --as NAME`"
             )
-        shown = f"{self.relative(name)}/golden.yaml"
         found = Document(files.read_text(path, shown=shown), shown)
         if isinstance(found.value, dict) and found.value.get("schema") == 1:
             raise InvalidFileError(
@@ -49,6 +51,24 @@ class GoldenFiles:
                 hint=f"promote it again: `entrenar-research golden promote RUN --as {name} --replace`",
             )
         return found.convert(GoldenRecord)
+
+    def refuse_missing(self, name: str, *paths: Path) -> None:
+        """Refuses a golden trace of which not all of these files are there.
+
+        Raises:
+            UsageError: if one is missing, or is no file.
+        """
+        for path in paths:
+            if path.is_file():
+                continue
+            shown = f"{self.relative(name)}/{path.name}"
+            found = "is missing" if not path.exists() else "is a directory" if path.is_dir() else "is no file"
+            away = "move it away, then " if path.exists() else ""
+            raise UsageError(
+                f"{shown} {found}, expected a file: it is a part of the golden trace {name}",
+                hint=f"{away}bring it back with `git checkout -- {shown}` or, where DVC holds it, `dvc pull {shown}`; "
+                f"or promote it again: `golden promote RUN --as {name} --replace`",
+            )
 
     def document(self, name: str) -> Path:
         """The trace itself."""

@@ -1,8 +1,9 @@
 """Executing a study's own command: streams into files, resources measured, signals passed on.
 
 The command runs in a process group of its own, led by a guard: a shell that waits for the end of a pipe whose
-other end is here, then kills the group. However this process ends, by SIGKILL too, nothing of the command
-outlives it: neither the tracer's tracee nor what a shell has started (PR_SET_PDEATHSIG reaches only the child).
+other end is here, then kills the group, and what a tracer in it traces. However this process ends, by SIGKILL too,
+nothing of the command outlives it: neither the tracer's tracee nor what a shell has started (PR_SET_PDEATHSIG reaches
+only the child); untraced, what has left the group does.
 A signal from the terminal reaches this process alone and is passed on once, to all of the group.
 """
 
@@ -24,9 +25,9 @@ import msgspec
 
 from entrenar_research.errors import UsageError
 from entrenar_research.models.run import Usage
-from entrenar_research.tools import watching
+from entrenar_research.tools import tracees, watching
 
-_GUARD = 'trap "" HUP INT QUIT TERM; echo; read -r end; kill -s KILL 0'
+_GUARD = f'trap "" HUP INT QUIT TERM; echo; {tracees.AFTER_US}kill -s KILL 0'
 _GRACE_SECONDS = 5.0
 _ECHO_SECONDS = 0.05
 _HALT_SECONDS = 0.2
@@ -71,10 +72,12 @@ def execute(
         UsageError: if the program cannot be started.
     """
     started = time.monotonic()
-    with guarded_group() as group:
+    with guarded_group() as guard:
+        group = guard.pid
         watch = watching.Watch(group)
         try:
             child = _start(argv, cwd, env, (stdout, stderr), group)
+            tracees.tell(guard, child.pid)
             watch.follow(child.pid)
             followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
             stop = _Stop(group, halt)
@@ -89,8 +92,8 @@ def execute(
 
 
 @contextlib.contextmanager
-def guarded_group() -> Iterator[int]:
-    """A process group that is killed at the end of the block, and when this process dies before that."""
+def guarded_group() -> Iterator[subprocess.Popen[bytes]]:
+    """The leader of a process group that is killed at the end of the block, and when this process dies before that."""
     guard = subprocess.Popen(
         ["/bin/sh", "-c", _GUARD], cwd="/", env={}, process_group=0,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -98,7 +101,7 @@ def guarded_group() -> Iterator[int]:
     try:
         if guard.stdout is not None:
             guard.stdout.read(1)  # from here on it ignores what is sent to its group
-        yield guard.pid
+        yield guard
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(guard.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from entrenar_research.errors import UsageError
+from entrenar_research.tools import tracees
 
 _FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
@@ -19,12 +20,13 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str]) -> int:
     """Runs `argv` to its end and gives its exit status, `-n` if signal n killed it.
 
     The terminal signals the whole process group, so SIGINT and SIGQUIT reach the command by themselves and are its
-    business; SIGTERM and SIGHUP are passed on to what `argv` has started: a tracer lets none of them through.
+    business; SIGTERM and SIGHUP are passed on to what `argv` has started: a tracer lets none of them through. If this
+    process is killed, `argv` is, and what it traces.
 
     Raises:
         UsageError: if the program cannot be started.
     """
-    with _signals_for_the_command() as children:
+    with _signals_for_the_command() as children, tracees.dying_with_us() as guard:
         try:
             child = subprocess.Popen(list(argv), env=dict(environment))
         except FileNotFoundError as error:
@@ -32,7 +34,9 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str]) -> int:
         except OSError as error:
             raise UsageError(f"cannot execute {argv[0]}: {error.strerror}") from error
         children.append(child)
-        return child.wait()
+        tracees.tell(guard, child.pid)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    return child.wait()
 
 
 def die_of(number: int) -> None:

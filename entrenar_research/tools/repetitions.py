@@ -41,17 +41,17 @@ def repeated(
     variables = [f"{name}={value}" for name, value in environment.items()]
     words = b"".join(os.fsencode(word) + b"\0" for word in (program, *argv, *variables))
     given = b"%016d%016d" % (len(words), len(argv)) + words
-    with execution.guarded_group() as group:
+    with execution.guarded_group() as guard:
         starter = subprocess.Popen(
             [sys.executable, "-I", "-S", repeating.__file__],
-            cwd=directory, env={}, process_group=group, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd=directory, env={}, process_group=guard.pid, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         try:
             _give(starter, given)
             yield lambda: _once(starter, argv[0])
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
+                os.killpg(guard.pid, signal.SIGKILL)
             starter.communicate()
 
 

@@ -9,21 +9,22 @@ from typing import Final
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import Trace
 from entrenar_research.tools.kernel_ring import command, reading
-from entrenar_research.tracers.port import Tracer
+from entrenar_research.tracers.port import Sight, Tracer
 
 
 class Kernel:
     """`observe`: a filter and stops at calls on paths, processes and sockets; `full`: every call, from perf rings."""
 
     name = "kernel"
+    sees: Sight = "all"
 
     def version(self) -> str | None:
         """The version of the kernel."""
         return command.version()
 
-    def unavailable(self) -> str | None:
-        """Why the kernel does not let itself be asked here, or None if it has just traced a program."""
-        return command.unavailable("full")
+    def unavailable(self, level: TraceLevel = "full") -> str | None:
+        """Why the kernel does not let itself be asked here, or None if it has just traced a program at `level`."""
+        return None if level == "none" else command.unavailable(level)
 
     def wrap(self, argv: Sequence[str], *, level: TraceLevel, log: Path) -> list[str]:
         """The command line that runs `argv` traced; it ends as `argv` ends, by status or by signal."""

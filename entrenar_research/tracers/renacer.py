@@ -15,7 +15,7 @@ from entrenar_research.errors import IntegrityError
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import ProcessEnd, Trace
 from entrenar_research.tools import renacer
-from entrenar_research.tracers.port import Tracer
+from entrenar_research.tracers.port import Sight, Tracer
 
 _OBSERVED = "file,process,network"
 
@@ -24,14 +24,15 @@ class Renacer:
     """renacer -f -T --format json, its JSON in a log of its own; its traces are never complete."""
 
     name = "renacer"
+    sees: Sight = "some"
 
     def version(self) -> str | None:
         """The version of renacer, or None where it is not installed."""
         return renacer.version()
 
-    def unavailable(self) -> str | None:
-        """Why renacer cannot trace here, or None if it has just traced a program."""
-        return renacer.unavailable()
+    def unavailable(self, level: TraceLevel = "full") -> str | None:
+        """Why renacer cannot trace here, or None if it has just traced a program: where it can, it can at any level."""
+        return None if level == "none" else renacer.unavailable()
 
     def wrap(self, argv: Sequence[str], *, level: TraceLevel, log: Path) -> list[str]:
         """The command line that runs `argv` under renacer; a command killed by signal n ends with status 128 + n."""

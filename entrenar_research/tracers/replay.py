@@ -19,7 +19,7 @@ from entrenar_research.errors import IntegrityError, ResearchError
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import Trace
-from entrenar_research.tracers.port import Tracer
+from entrenar_research.tracers.port import Sight, Tracer
 
 VARIABLE = "ENTRENAR_REPLAY_TRACE"
 """The environment variable that names the file."""
@@ -30,18 +30,21 @@ class Replay:
     """Reads a saved trace back; its `wrap` leaves the command as it is."""
 
     name = "replay"
+    sees: Sight = "nothing"
 
     def version(self) -> str | None:
         """The version of this way of replaying, or None where no trace is given."""
         return VERSION if os.environ.get(VARIABLE) else None
 
-    def unavailable(self) -> str | None:
-        """Why no trace can be replayed, or None if the one that is named is whole."""
+    def unavailable(self, level: TraceLevel = "full") -> str | None:
+        """Why no trace can be replayed, or None if the one that is named is whole and of `level`."""
+        if level == "none":
+            return None
         try:
-            _saved()
+            found = _saved()
         except ResearchError as error:
             return error.message
-        return None
+        return None if found.level == level else _of_another_level(found.level, level)
 
     def wrap(self, argv: Sequence[str], *, level: TraceLevel, log: Path) -> list[str]:
         """The command itself: it is run, and not traced."""
@@ -60,12 +63,16 @@ class Replay:
                 hint=f"name the trace of this command in {VARIABLE}",
             )
         if found.level != level:
-            raise IntegrityError(f"the saved trace is of level {found.level!r}, {level!r} was asked for")
+            raise IntegrityError(_of_another_level(found.level, level))
         problem = f"replayed from a trace that {found.tracer} saved: what the command did this time was not looked at"
         trace = document.trace_of(found)
         return msgspec.structs.replace(
             trace, tracer=self.name, command=tuple(command), complete=False, problems=(*trace.problems, problem)
         )
+
+
+def _of_another_level(found: str, level: TraceLevel) -> str:
+    return f"the saved trace is of level {found!r}, {level!r} was asked for"
 
 
 def _saved() -> TraceDocument:

@@ -11,7 +11,7 @@ from entrenar_research.errors import IntegrityError
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.trace import Trace
 from entrenar_research.tools import strace
-from entrenar_research.tracers.port import Tracer
+from entrenar_research.tracers.port import Sight, Tracer
 
 _STARTED: Final = "was the command found, and may this account trace? `strace true` tells"
 
@@ -20,14 +20,15 @@ class Strace:
     """strace -f into a log of its own; for `observe` behind a seccomp filter, for `full` without ASLR."""
 
     name = "strace"
+    sees: Sight = "all"
 
     def version(self) -> str | None:
         """The version of strace, or None where it is not installed."""
         return strace.version()
 
-    def unavailable(self) -> str | None:
-        """Why strace cannot trace here, or None if it has just traced a program."""
-        return strace.unavailable()
+    def unavailable(self, level: TraceLevel = "full") -> str | None:
+        """Why strace cannot trace here, or None if it has just traced a program: where it can, it can at any level."""
+        return None if level == "none" else strace.unavailable()
 
     def wrap(self, argv: Sequence[str], *, level: TraceLevel, log: Path) -> list[str]:
         """The command line that runs `argv` under strace; it ends as `argv` ends, by status or by signal."""

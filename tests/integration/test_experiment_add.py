@@ -327,7 +327,7 @@ def test_without_strace_it_says_what_to_do(world: World, ground: Path, tmp_path:
         (tmp_path / program).symlink_to(shutil.which(program, path=world.environment["PATH"]) or "")
     tool = shutil.which("entrenar-research", path=world.environment["PATH"]) or ""
     before = state(ground)
-    words = [tool, "experiment", "add", "e", "--yes", "--", "sh", "-c", ":"]
+    words = [tool, "experiment", "add", "e", "--yes", "--tracer", "strace", "--", "sh", "-c", ":"]
     done = world.run(*words, cwd=ground, status=3, env={"PATH": str(tmp_path)})
     assert "cannot be observed here: strace is not installed" in done.stderr
     assert "--no-infer" in done.stderr

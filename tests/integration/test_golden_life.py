@@ -267,6 +267,31 @@ def test_show_and_diff(world: World, tiny: Path) -> None:
     assert re.search(r"^ +openat +\d+ -> \d+ \(\+1\)$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("golden.yaml", "a directory", ("show", "check", "list")),
+        ("line.json", "missing", ("show", "check")),
+        ("line.json", "a directory", ("show", "check")),
+        ("line_summary.txt", "missing", ("show",)),
+    ],
+)
+def test_a_part_that_is_missing_is_named(
+    path: str, kind: str, words: tuple[str, ...], world: World, tiny: Path
+) -> None:
+    place = tiny / GOLDEN / path
+    place.unlink()
+    if kind == "a directory":
+        place.mkdir()
+    for word in words:
+        done = world.tool("golden", word, *(["line"] if word != "list" else []), cwd=tiny, status=2)
+        said, hint = done.stderr.splitlines()
+        assert said == f"error: {GOLDEN}/{path} is {kind}, expected a file: it is a part of the golden trace line"
+        assert f"bring it back with `git checkout -- {GOLDEN}/{path}`" in hint
+        assert f"`dvc pull {GOLDEN}/{path}`" in hint
+        assert "`golden promote RUN --as line --replace`" in hint
+
+
 def test_retirement_is_noted_and_keeps_what_git_does_not(world: World, tiny: Path) -> None:
     done = world.tool("golden", "retire", "line", "--reason", "a | new\nloader", cwd=tiny)
     assert "retired: a | new loader; still sealed as golden/line/v1" in done.stdout

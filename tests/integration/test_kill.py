@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from entrenar_research import workspace
+from entrenar_research.models.experiment import TraceLevel
 from tests.conftest import World
 from tests.integration import faults
 from tests.integration.faults import Point
@@ -154,17 +156,22 @@ def test_bundle(world: World, bundling: Prepared, tmp_path: Path) -> None:
         shutil.rmtree(study.parent)
 
 
-@pytest.mark.parametrize("level", ["none", "full"])
-def test_killed_while_the_command_runs(world: World, tiny: Path, level: str) -> None:
+@pytest.mark.parametrize(("level", "tracer"), [("none", None), ("full", "strace"), ("full", "kernel")])
+def test_killed_while_the_command_runs(world: World, tiny: Path, level: TraceLevel, tracer: str | None) -> None:
     """Neither the command nor what it has started, nor its tracer, outlives the tool."""
+    if tracer is not None and (reason := workspace.tracer(tracer).unavailable(level)) is not None:
+        pytest.skip(reason)
     good = result(tiny)
+    # Traced, what has left the process group dies as well; untraced nobody knows of it.
     (tiny / "experiments/line/train.py").write_text(
-        "import subprocess, time\n"
-        "child = subprocess.Popen(['sleep', '1000'])\n"
-        "open('started', 'w').write(str(child.pid))\n"
+        "import os, subprocess, time\n"
+        f"child = subprocess.Popen(['sleep', '1000'], start_new_session={tracer is not None})\n"
+        "open('part', 'w').write(str(child.pid))\n"
+        "os.rename('part', 'started')\n"
         "time.sleep(1000)\n"
     )
     argv = [sys.executable, "-m", "entrenar_research", "run", "line", "--trace", level]
+    argv += ["--tracer", tracer] if tracer is not None else []
     tool = subprocess.Popen(argv, cwd=tiny, env=world.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     grandchild = int(faults.awaited(tiny / "started"))
     tool.send_signal(signal.SIGKILL)

@@ -81,6 +81,7 @@ def test_a_saved_trace_stands_in(
     monkeypatch.setenv(replay.VARIABLE, str(path))
     tracer = replay.TRACER
     assert tracer.unavailable() is None
+    assert tracer.unavailable("observe") == "the saved trace is of level 'full', 'observe' was asked for"
     assert tracer.version() == "1"
     assert tracer.wrap(["true"], level="full", log=tmp_path / "no") == ["true"]
     trace = tracer.read(tmp_path / "no", command=["true"], level="full")

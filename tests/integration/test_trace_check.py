@@ -8,47 +8,8 @@ import pytest
 from entrenar_research.core.traces import document as trace_document
 from tests.conftest import World
 from tests.documented_logs import PYTHON, documented, traced
+from tests.report_policies import SCRIPTING, TRAINING
 
-ENTRENAR = """\
-[[assertion]]
-name = "training_iteration_latency"
-type = "critical_path"
-max_duration_ms = 2000
-fail_on_violation = true
-
-[[assertion]]
-name = "max_syscall_budget"
-type = "span_count"
-max_spans = 10000
-fail_on_violation = true
-
-[[assertion]]
-name = "memory_allocation_budget"
-type = "memory_usage"
-max_bytes = 2147483648
-fail_on_violation = true
-
-[[assertion]]
-name = "prevent_god_process"
-type = "anti_pattern"
-pattern = "GodProcess"
-threshold = 0.8
-fail_on_violation = false
-
-[[assertion]]
-name = "detect_tight_loop"
-type = "anti_pattern"
-pattern = "TightLoop"
-threshold = 0.7
-fail_on_violation = false
-
-[[assertion]]
-name = "ultra_strict_latency"
-type = "critical_path"
-max_duration_ms = 500
-enabled = false
-"""
-RUCHY = ENTRENAR.replace("= 2000\n", "= 500\n").replace("10000", "120").replace("2147483648", "524288000")
 CI = """
 [ci]
 fail_fast = true
@@ -77,7 +38,7 @@ def states(world: World, here: Path, *words: str, status: int) -> dict[str, str]
 
 def test_the_training_report_s_budgets_on_a_run_that_asks_for_10866_random_numbers(here: Path, world: World) -> None:
     """The report called this run within its budget of 10,000 calls."""
-    (here / "renacer.toml").write_text(ENTRENAR + CI.format("json"))
+    (here / "renacer.toml").write_text(TRAINING + CI.format("json"))
     keep(here, "lora", ASKING.format(10_700))
     assert states(world, here, "lora.json", status=1) == {
         "training_iteration_latency": "pass",
@@ -96,21 +57,21 @@ def test_the_training_report_s_budgets_on_a_run_that_asks_for_10866_random_numbe
 
 
 def test_the_same_budgets_on_a_small_run(here: Path, world: World) -> None:
-    (here / "renacer.toml").write_text(ENTRENAR)
+    (here / "renacer.toml").write_text(TRAINING)
     keep(here, "loop", ASKING.format(10))
     found = states(world, here, "loop.json", status=0)
     assert [found[name] for name in found] == ["pass"] * 5 + ["skip"]
 
 
 def test_the_scripting_report_s_budgets(here: Path, world: World) -> None:
-    (here / "strict.toml").write_text(RUCHY)
+    (here / "strict.toml").write_text(SCRIPTING.replace("2000", "120"))
     keep(here, "basics", ASKING.format(200))
     found = states(world, here, "basics.json", "--policy", "strict.toml", status=1)
     assert [found[name] for name in found] == ["pass", "fail", "pass", "pass", "pass", "skip"]
 
 
 def test_the_table_says_what_was_found_and_what_is_permitted(here: Path, world: World) -> None:
-    (here / "renacer.toml").write_text(ENTRENAR.replace("10000", "5"))
+    (here / "renacer.toml").write_text(TRAINING.replace("10000", "5"))
     (here / "x.json").write_bytes(trace_document.encode(documented(*["7 getrandom(..., 8, 0) = 8"] * 9)))
     said = world.tool("trace", "check", "x.json", cwd=here, status=1).stdout.splitlines()
     assert said[0].split() == ["state", "assertion", "actual", "limit", "unit", "why"]
@@ -133,7 +94,7 @@ def test_without_assertions_it_says_so(here: Path, world: World) -> None:
 
 
 def test_reports_for_machines_and_people(here: Path, world: World) -> None:
-    (here / "renacer.toml").write_text(ENTRENAR.replace("10000", "1") + CI.format("markdown"))
+    (here / "renacer.toml").write_text(TRAINING.replace("10000", "1") + CI.format("markdown"))
     (here / "x.json").write_bytes(trace_document.encode(documented("7 getpid() = 7")))
     world.tool("trace", "check", "x.json", "--junit", "out.xml", "--markdown", "out.md", cwd=here, status=1)
     assert '<failure type="violation" message="2 system calls"' in (here / "out.xml").read_text()

@@ -166,7 +166,7 @@ def test_source_lines_come_from_beside_the_trace(world: World, recorded: Path) -
         (("--csv", "-", "--pack", "-"), 2, "only one export can go to standard output"),
         (("--csv", "two.json"), 2, "two.json is the trace that is exported"),
         (("--csv", "."), 2, ". is a directory"),
-        (("--csv", "two.json/x"), 1, "cannot write"),
+        (("--csv", "two.json/x"), 2, "two.json is a file, expected a directory"),
         (("--otlp",), 2, "no address was given"),
         (("--otlp", "http://localhost:4317"), 2, "port 4317 is OTLP over gRPC"),
         (("--otlp", "http://me:pw@localhost"), 2, "holds a user or a password"),

@@ -8,12 +8,17 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from entrenar_research.core.traces import document, figures, summary
+from entrenar_research.models.experiment import TraceLevel
+from entrenar_research.tracers import kernel, strace
+from entrenar_research.tracers.port import Tracer
 from tests.conftest import World
+from tests.integration import faults
 
 TOOL = str(Path(sys.executable).parent / "entrenar-research")
 
@@ -163,12 +168,60 @@ def test_nothing_is_written_over_without_being_asked(place: Place) -> None:
 def test_without_a_tracer_nothing_is_run(place: Place, tmp_path: Path) -> None:
     (tmp_path / "sh").symlink_to("/bin/sh")
     done = subprocess.run(
-        [TOOL, "trace", "record", "--", "sh", "-c", "echo ran >ran"],
+        [TOOL, "trace", "record", "--tracer", "strace", "--", "sh", "-c", "echo ran >ran"],
         cwd=place.home, env={**place.environment, "PATH": str(tmp_path)}, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 3
     assert "strace is not installed" in done.stderr
     assert not (place.home / "ran").exists()
+
+
+LASTING = """
+import os, signal, subprocess, threading, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+threading.Thread(target=time.sleep, args=[1000], daemon=True).start()
+children = [subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["sleep", "1000"], start_new_session=True)]
+with open("part", "w") as stream:
+    stream.write(" ".join(str(process) for process in (os.getpid(), *(child.pid for child in children))))
+os.rename("part", "started")
+while True:
+    subprocess.run(["true"])
+"""
+
+
+@pytest.mark.parametrize("level", ["observe", "full"])
+@pytest.mark.parametrize("tracer", [strace.TRACER, kernel.TRACER], ids=lambda tracer: str(tracer.name))
+def test_what_it_traces_dies_with_it(place: Place, tracer: Tracer, level: TraceLevel) -> None:
+    """Also what has a session of its own, ignores signals, and starts processes all the time."""
+    if (reason := tracer.unavailable(level)) is not None:
+        pytest.skip(reason)
+    (place.home / "lasting.py").write_text(LASTING)
+    words = ["trace", "record", "--tracer", tracer.name, "--level", level, "--", sys.executable, "lasting.py"]
+    tool = subprocess.Popen(
+        [TOOL, *words], cwd=place.home, env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    started = [int(word) for word in faults.awaited(place.home / "started").split()]
+    beside = faults.children(tool.pid, 2)  # the tracer and the guard
+    tool.kill()
+    tool.wait()
+    for process in (*started, *beside):
+        faults.await_end(process)
+    assert list(place.home.glob("*.json")) == []
+
+
+def test_no_guard_is_left_behind(place: Place) -> None:
+    code = (
+        "import os, pathlib\n"
+        "tool = pathlib.Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(')')[2].split()[1]\n"
+        "beside = pathlib.Path(f'/proc/{tool}/task/{tool}/children').read_text()\n"
+        "pathlib.Path('beside').write_text(beside)\n"
+    )
+    place.record("--as", "g", "--", sys.executable, "-c", code)
+    beside = [int(word) for word in (place.home / "beside").read_text().split()]
+    assert len(beside) == 2
+    for process in beside:
+        faults.await_end(process)
 
 
 def test_killed_itself_it_leaves_no_trace_that_looks_whole(place: Place) -> None:
@@ -192,6 +245,63 @@ def test_repetitions_without_the_tracer_stand_in_the_summary(place: Place) -> No
     _, _, beneath = text.partition("Repetitions without a tracer")
     assert [line.split()[-1] for line in beneath.splitlines()[2:5]] == ["0", "0", "0"]
     assert beneath.splitlines()[5].split()[0] == "median"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_a_trace_outlives_its_repetitions(place: Place, number: signal.Signals, status: int) -> None:
+    script = "[ -e once ] || { touch once; exit; }; echo up >twice; exec sleep 60"
+    child = subprocess.Popen(
+        [TOOL, "trace", "record", "--as", "r", "--repeat", "2", "--", "sh", "-c", script],
+        cwd=place.home, env=place.environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with child:
+        faults.awaited(place.home / "twice")
+        child.send_signal(number)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == status
+    assert said.splitlines()[1:] == [f"the repetitions were stopped by {number.name}: the trace is kept without them"]
+    assert document.decode((place.home / "r.json").read_bytes(), "r.json").complete
+    table = (place.home / "r_summary.txt").read_text()
+    assert "Repetitions without a tracer" not in table
+    assert summary.parse_summary(figures.table_of(table), "r_summary.txt")
+    assert [path.name for path in place.home.glob(".trace-*")] == []
+
+
+@pytest.fixture
+def small(as_root: None, place: Place) -> Iterator[Path]:
+    """A directory on a file system of 1 MiB."""
+    found = place.home / "small"
+    found.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(found)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount")
+    try:
+        yield found
+    finally:
+        subprocess.run(["umount", "-l", found], check=True)
+
+
+def test_a_full_disk_is_told_once(place: Place, small: Path) -> None:
+    """Alone, strace complains once for every call that it cannot write."""
+    program = "import os\nfor _ in range(20_000):\n    os.getppid()\nopen('ran', 'w').write('to the end')\nexit(3)"
+    done = place.record("-o", "small", "--as", "x", "--", sys.executable, "-c", program, status=1)
+    assert done.stderr == (
+        "error: no space left in small for the trace: the command ended with status 3, its trace is lost\n"
+        "hint: free some space, or name a directory on another disk with -o, then record it again\n"
+    )
+    assert (place.home / "ran").read_text() == "to the end"
+    assert list(small.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"), [("x.json", "its trace is lost"), ("x_summary.txt", "x.json is written, this is not")]
+)
+def test_what_could_not_be_written_is_told(place: Place, file: str, kept: str) -> None:
+    done = place.record("--as", "x", "--", "mkdir", file, status=1)
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(f"error: cannot write {file}: Is a directory (")
+    assert error.endswith(f"; the command has run, but {kept}")
+    assert hint == "hint: name another directory with -o, then record it again"
 
 
 def test_calls_are_traced_to_the_line_that_makes_them(place: Place) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from entrenar_research.actions.traces import files, measuring, spans
+from entrenar_research.actions.traces.choosing import Tracers
 from entrenar_research.actions.verifying import replay
 from entrenar_research.core.traces import memory
-from entrenar_research.core.traces.activity import Activity
-from entrenar_research.errors import IntegrityError, MissingToolError
+from entrenar_research.errors import IntegrityError
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.measured import Measured
@@ -24,27 +24,23 @@ from entrenar_research.tracers.port import Tracer
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What repetitions are carried out with. `tracer` finds one by name, `progress` is told what is being done."""
+    """What repetitions are carried out with. `progress` is told what is being done."""
 
     runner: Runner
-    tracer: Callable[[str], Tracer]
+    tracers: Tracers
     environment: Mapping[str, str]
     now: Callable[[], datetime.datetime]
     tool: str
     progress: Callable[[int, int], None] = lambda done, total: None
 
 
-def tracer_of(found: TraceDocument, means: Means) -> Tracer:
-    """The tracer that made a trace, able to make another one here.
+def refuse_blind(means: Means) -> None:
+    """Refuses a named tracer on whose traces nothing golden can be founded.
 
     Raises:
-        MissingToolError: if it cannot trace here.
+        UsageError: if so.
     """
-    tracer = means.tracer(found.tracer)
-    reason = tracer.unavailable()
-    if reason is not None:
-        raise MissingToolError(f"nothing can be traced here with {tracer.name}: {reason}")
-    return tracer
+    means.tracers.refuse("golden traces, and what is held against them,", "some", "nothing")
 
 
 def as_declared_now(study: StudyFiles, run: RunRecord) -> RunRecord:
@@ -108,8 +104,8 @@ def measured(
 
 
 def allocated(documents: Sequence[TraceDocument]) -> tuple[int, ...]:
-    """The peak of the memory that each of the traces shows to be asked for, in bytes."""
-    return tuple(memory.peak(Activity(found)).total for found in documents)
+    """The peak of the memory that each of the traces shows to be asked for, apart from stacks of threads, in bytes."""
+    return tuple(memory.steady_peak(found) for found in documents)
 
 
 def counts(documents: Sequence[TraceDocument]) -> dict[str, tuple[int, ...]]:

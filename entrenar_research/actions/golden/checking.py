@@ -11,6 +11,7 @@ from entrenar_research.actions.golden import capturing
 from entrenar_research.actions.golden.capturing import Means
 from entrenar_research.actions.golden.files import load, refuse_incomplete, trace_of_run
 from entrenar_research.actions.running import surroundings
+from entrenar_research.actions.traces.choosing import DEFAULTS
 from entrenar_research.core import regression
 from entrenar_research.core.regression import Change, Rules
 from entrenar_research.core.reports import cases as report_cases
@@ -53,6 +54,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
     `agreeing` of `traced` traces made the same calls in the same order; `comparison` is with the first that did not.
     `counts` and `times` are what statistics say; `elsewhere` tells why they are only told, not judged.
+    Lines that differ are no verdict where another tracer made them: it may be the tracers that differ.
     """
 
     name: str
@@ -96,7 +98,7 @@ def check_run(study: StudyFiles, name: str, run: RunRecord) -> Checked:
     found = trace_of_run(study, run)
     refuse_incomplete(found, f"run {run.id}")
     elsewhere = _elsewhere(record, run.hardware) if run.hardware else "it is not known where the run was made"
-    held = _Found(against=f"run {run.id}", documents=(found,), elsewhere=elsewhere)
+    held = _Found(against=f"run {run.id}{_with(expected, found)}", documents=(found,), elsewhere=elsewhere)
     return _check(record, expected, held, policy_file.load(study.root), BUDGET)
 
 
@@ -105,21 +107,23 @@ def check_again(
 ) -> Checked:
     """Traces the experiment anew in scratch copies, as its declaration is now, and holds that against the golden trace.
 
-    With `repeat` it is traced that often, not once, and repeated untraced as often; `[ci] compare_with_baseline` asks
-    for as many as the golden trace has.
+    It is traced with the tracer that was named, else with the one that made the golden trace, else, where that does not
+    work, with another. With `repeat` it is traced that often, not once, and repeated untraced as often; `[ci]
+    compare_with_baseline` asks for as many as the golden trace has.
 
     Raises:
         MissingToolError: if nothing can be traced here.
         ToolError: if this machine lacks what the run used, or the command fails.
-        UsageError: if fewer than one repetition is asked for.
+        UsageError: if fewer than one repetition is asked for, or the tracer that was named does not see enough.
     """
+    capturing.refuse_blind(means)
     if repeat is not None and repeat < 1:
         raise UsageError(f"{repeat} repetitions: expected 1 or more")
     record, expected = load(study, name)
     policy = policy_file.load(study.root)
     if repeat is None and policy.ci.compare_with_baseline:
         repeat = len(record.repetitions) or None
-    tracer = capturing.tracer_of(expected, means)
+    tracer = means.tracers.able("full", of=tuple(dict.fromkeys((expected.tracer, *DEFAULTS))))
     experiment = study.experiment(record.experiment)
     now = capturing.as_declared_now(study, RunFiles(study.root).load(record.run))
     documents = []
@@ -128,12 +132,18 @@ def check_again(
         refuse_incomplete(found, f"fresh run {number + 1}")
         documents.append(found)
     held = _Found(
-        against="a fresh run" if len(documents) == 1 else f"{len(documents)} fresh runs",
+        against=("a fresh run" if len(documents) == 1 else f"{len(documents)} fresh runs")
+        + _with(expected, documents[0]),
         documents=tuple(documents),
         measured=capturing.measured(study, experiment, now, repeat, means) if repeat else None,
         elsewhere=_elsewhere(record, surroundings.hardware()),
     )
     return _check(record, expected, held, policy, budget)
+
+
+def _with(expected: TraceDocument, found: TraceDocument) -> str:
+    """Which tracer made it, where it is not the one of the golden trace."""
+    return "" if found.tracer == expected.tracer else f" traced with {found.tracer}"
 
 
 def _elsewhere(record: GoldenRecord, here: Hardware) -> str | None:
@@ -160,7 +170,8 @@ def _check(
     times = _times(record.measured, found.measured, budget) if found.measured else ()
     words = trace_comparison.describe(comparison)
     alike = None
-    if differing and policy.semantic_equivalence.enabled:
+    otherwise = other.tracer != expected.tracer
+    if differing and not otherwise and policy.semantic_equivalence.enabled:
         alike = equivalence.compare(
             expected,
             other,
@@ -177,7 +188,9 @@ def _check(
         comparison=comparison,
         words=words,
         cases=(
-            _case_of_lines(record.name, words, len(differing), len(found.documents)),
+            _unknown(record.name, expected, other, words)
+            if differing and otherwise
+            else _case_of_lines(record.name, words, len(differing), len(found.documents)),
             _case_of_counts(record.name, counts, found.elsewhere),
             *(_case_of_memory(record.name, change, found.elsewhere) for change in memory),
             *(_case_of_time(record.name, change, found.elsewhere) for change in times),
@@ -206,6 +219,15 @@ def _case_of_lines(name: str, words: str, differing: int, every: int) -> Case:
         return Case(suite=name, name="calls", state="pass", message=first)
     message = first if differing == every else f"{differing} of {every} repetitions differ: {first}"
     return Case(suite=name, name="calls", state="fail", message=message.rstrip(":"), detail=rest)
+
+
+def _unknown(name: str, expected: TraceDocument, found: TraceDocument, words: str) -> Case:
+    """Lines that differ, but were written by different tracers."""
+    message = (
+        f"the golden trace is one of {expected.tracer}, this one of {found.tracer}, and they write some calls "
+        f"differently: whether the program does something else is not known; trace it with {expected.tracer}"
+    )
+    return Case(suite=name, name="calls", state="no data", message=message, detail=words)
 
 
 def _counts(record: GoldenRecord, documents: Sequence[TraceDocument]) -> tuple[Change, ...]:

@@ -24,8 +24,7 @@ def load(study: StudyFiles, name: str) -> tuple[GoldenRecord, TraceDocument]:
     record = golden.load(name)
     path = golden.document(name)
     shown = f"{golden.relative(name)}/{path.name}"
-    if not path.is_file():
-        raise UsageError(f"{shown} is missing", hint=f"fetch it with `dvc pull {shown}` or `dvc checkout {shown}`")
+    golden.refuse_missing(name, path)
     found = document.decode(path.read_bytes(), shown)
     if (found.trace_id, found.counts, found.recorded) != (record.trace_id, record.calls, record.total):
         raise IntegrityError(f"{golden.relative(name)}/golden.yaml is not the record of {shown}")

@@ -52,16 +52,20 @@ def promote(
 ) -> Promotion:
     """Makes the trace of a run the golden trace `name`, unless a gate refuses: then nothing is written.
 
-    The run is repeated `repeat` times traced, and as often untraced.
+    The run is repeated `repeat` times traced, with the tracer that traced it, and as often untraced.
 
     Raises:
-        UsageError: if the run was not fully traced, the name is taken, or fewer than two repetitions are asked for.
+        UsageError: if the run was not fully traced, or not with the tracer that was named, the name is taken, or fewer
+            than two repetitions are asked for.
+        MissingToolError: if the tracer that was named does not work here.
         IntegrityError: if the run is damaged.
     """
     golden = GoldenFiles(study.root)
     _refuse(golden, name, repeat=repeat, replace=replace)
+    capturing.refuse_blind(means)
     _refuse_damaged(study, run)
     found = trace_of_run(study, run)
+    _refuse_other_tracer(run, found, means)
     candidate = Candidate(name=name, run=run, document=found, policy=policy_file.load(study.root))
     said = gates.refusing(gates.ask(msgspec.structs.replace(candidate, unrepeated="not asked yet")))
     if said:
@@ -88,6 +92,20 @@ def _refuse(golden: GoldenFiles, name: str, *, repeat: int, replace: bool) -> No
         raise UsageError(f"{repeat} repetitions tell nothing of how steady it is, expected at least 2")
 
 
+def _refuse_other_tracer(run: RunRecord, found: TraceDocument, means: Means) -> None:
+    """Tracers write some calls differently: what is golden, and its repetitions, are one tracer's."""
+    named = means.tracers.named
+    if named is None:
+        return
+    if named.name != found.tracer:
+        raise UsageError(
+            f"run {run.id} was traced with {found.tracer}: its golden trace cannot be one of {named.name}",
+            hint=f"`entrenar-research run {run.experiment} --trace full --tracer {named.name} --force`, "
+            "then promote that run",
+        )
+    means.tracers.able("full")
+
+
 def _refuse_damaged(study: StudyFiles, run: RunRecord) -> None:
     closed = sums.check(RunFiles(study.root).directory(run.id), f"runs/{run.id}", area="")
     wanting = [finding for finding in closed if finding.verdict.wanting]
@@ -102,7 +120,7 @@ def _repeated(study: StudyFiles, candidate: Candidate, repeat: int, means: Means
     every = 2 * repeat + 1
     documents: list[TraceDocument] = []
     try:
-        tracer = capturing.tracer_of(candidate.document, means)
+        tracer = means.tracers.able("full", of=(candidate.document.tracer,))
         for done in range(repeat):
             means.progress(done, every)
             documents.append(capturing.traced(study, experiment, run, tracer=tracer, means=means))

@@ -83,17 +83,8 @@ def export(checked: Checked, ci: CiPolicy, root: Path) -> str | None:
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"[ci] export_path: {ci.export_path} is a file, expected a directory")
     target = directory / f"{checked.name}{_ENDINGS[ci.export_format]}"
-    save(target, rendered(checked, ci.export_format))
+    files.write_atomically(target, rendered(checked, ci.export_format))
     return target.relative_to(root).as_posix()
-
-
-def save(target: Path, data: bytes) -> None:
-    """Writes a report.
-
-    Raises:
-        StorageError: if the file system refuses.
-    """
-    files.write_atomically(target, data)
 
 
 def rendered(checked: Checked, form: str) -> bytes:

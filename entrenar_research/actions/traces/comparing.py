@@ -10,8 +10,11 @@ import msgspec
 from entrenar_research.actions.traces import reading
 from entrenar_research.actions.traces.reading import Loaded
 from entrenar_research.core.traces.likeness import equivalence
+from entrenar_research.core.traces.likeness.behaviour import Behaviour, behaviour
+from entrenar_research.core.traces.likeness.strands import Texts
 from entrenar_research.errors import UsageError
 from entrenar_research.models.equivalence import Equivalence
+from entrenar_research.models.measured import Measured
 from entrenar_research.models.policy import EquivalencePolicy
 from entrenar_research.store import run_files
 from entrenar_research.store.golden_files import GoldenFiles
@@ -49,11 +52,13 @@ def compare(
             "comparing is switched off: [semantic_equivalence] says `enabled = false`",
             hint="change that in renacer.toml, or give another file with --policy",
         )
-    one = _expected(expected, root / policy.baseline_dir, study)
-    other = reading.load(found, study=study)
-    told = equivalence.compare(
-        one.document,
-        other.document,
+    texts = Texts()
+    # One after the other: of a long trace there is room for one.
+    one = _seen(_expected(expected, root / policy.baseline_dir, study), texts, policy)
+    other = _seen(reading.load(found, study=study), texts, policy)
+    told = equivalence.alike(
+        one.behaviour,
+        other.behaviour,
         policy,
         expected_measured=one.measured,
         found_measured=other.measured,
@@ -61,6 +66,18 @@ def compare(
         traced_times=traced_times,
     )
     return Compared(expected=one.name, found=other.name, equivalence=told)
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a trace that was loaded, for comparing."""
+
+    name: str
+    behaviour: Behaviour
+    measured: Measured | None
+
+
+def _seen(loaded: Loaded, texts: Texts, policy: EquivalencePolicy) -> _Seen:
+    return _Seen(name=loaded.name, behaviour=behaviour(loaded.document, texts, policy), measured=loaded.measured)
 
 
 def _expected(what: str, baseline: Path, study: StudyFiles | None) -> Loaded:

@@ -22,13 +22,12 @@ from entrenar_research.models.policy import CompressionPolicy, OtlpPolicy
 from entrenar_research.models.run import RunRecord
 from entrenar_research.net import client, redaction
 from entrenar_research.net import otlp as receivers
-from entrenar_research.store import files
+from entrenar_research.store import files, output_files
 from entrenar_research.store.run_files import RunFiles
 
 Format = Literal["chrome", "perfetto", "flamegraph", "csv", "pack"]
 FORMATS: Final[tuple[Format, ...]] = ("chrome", "perfetto", "flamegraph", "csv", "pack")
 _SOURCE: Final = "_source.json"
-_PASSED_ON: Final = ("/dev/", "/proc/")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,18 +86,12 @@ def save(path: Path, data: bytes, source: str) -> None:
     """Writes `data` to `path`, in one go; `source` is what was exported.
 
     Raises:
-        UsageError: if `path` is a directory, or the trace itself.
+        UsageError: if `path` is a directory, lies in one that is not there, or is the trace itself.
         StorageError: if the file system refuses.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a directory", hint="name the file to write")
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise UsageError(f"{path} is the trace that is exported", hint="name another file to write")
-    if str(path).startswith(_PASSED_ON):  # a pipe or a terminal that the shell gave a name: written to, not replaced
-        with files.refusals(f"cannot write to {path}"), path.open("wb") as stream:
-            stream.write(data)
-    else:
-        files.write_atomically(path, data)
+    output_files.write(path, data)
 
 
 def address(given: str, policy: OtlpPolicy) -> str:

@@ -143,8 +143,7 @@ def _read_through(data: bytes, name: str, shown: str) -> Summed:
 
 def _of_document(name: str, found: TraceDocument) -> Summed:
     timed = any(call.took is not None for call in found.calls)
-    rows = trace_summary.summarise(trace_document.trace_of(found))
-    return Summed(name=name, rows=rows, timed=timed, problems=found.problems)
+    return Summed(name=name, rows=trace_summary.of_document(found), timed=timed, problems=found.problems)
 
 
 def decode(data: bytes, name: str) -> TraceDocument:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,17 +14,21 @@ import msgspec
 from entrenar_research.actions.traces import files as trace_files
 from entrenar_research.actions.traces import measuring
 from entrenar_research.actions.traces import source as trace_source
+from entrenar_research.actions.traces.choosing import Tracers
 from entrenar_research.core.traces import document as trace_document
 from entrenar_research.core.traces import figures
-from entrenar_research.errors import MissingToolError, UsageError
+from entrenar_research.errors import StorageError, UsageError
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.experiment import TraceLevel
 from entrenar_research.models.measured import Measured
 from entrenar_research.models.trace import Trace
 from entrenar_research.store import files, trace_areas
-from entrenar_research.tools import passthrough, process
+from entrenar_research.tools import log_room, passthrough, process
 from entrenar_research.tracers.port import Tracer
 
+_AGAIN = "free some space, or name a directory on another disk with -o, then record it again"
+_ELSEWHERE = "name another directory with -o, then record it again"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -38,12 +44,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was traced: its status (`-n`: killed by signal n), its document, and the files written."""
+    """A command that was traced: its status (`-n`: killed by signal n), its document, and the files written.
+
+    `stopped` is the signal that ended its repetitions, so that there are none.
+    """
 
     status: int
     document: TraceDocument
     measured: Measured | None
     files: tuple[Path, ...]
+    stopped: signal.Signals | None = None
 
 
 def default_name(words: Sequence[str]) -> str:
@@ -52,38 +62,58 @@ def default_name(words: Sequence[str]) -> str:
     return plain or "trace"
 
 
-def record(words: Sequence[str], asked: Asked, *, tracer: Tracer, environment: Mapping[str, str]) -> Recording:
+def record(words: Sequence[str], asked: Asked, *, tracers: Tracers, environment: Mapping[str, str]) -> Recording:
     """Runs the command traced, in the foreground, and writes what it did.
 
     `<name>.json` has every call, `<name>_summary.txt` the table, with percentiles and untraced repetitions; with
-    `source`, `<name>_source.json` says from where in the program each call came.
+    `source`, `<name>_source.json` says from where in the program each call came. A signal that comes during the
+    repetitions ends them, and the trace is written without them.
 
     Raises:
         UsageError: if the name cannot be one, the files are there already, or the command cannot be started.
-        MissingToolError: if the tracer cannot trace here.
+        MissingToolError: if no tracer works here, or not the one that was named.
         IntegrityError: if it left no trace.
-        StorageError: if the file system refuses.
+        StorageError: if the file system refuses, or is full before the command has ended.
     """
     targets = _targets(asked)
     program = process.which(words[0], environment=environment)
     if program is None:
         raise UsageError(f"command not found: {words[0]}")
-    reason = tracer.unavailable()
-    if reason is not None:
-        raise MissingToolError(f"nothing can be traced here with {tracer.name}: {reason}")
+    tracer = tracers.able(asked.level)
     with trace_areas.area(asked.directory) as area:
         traced = _Traced(words, asked, tracer, area)
         status = traced.run(environment, program)
         contents = traced.contents()
-        if asked.repeat and status == 0:
-            measured = measuring.measure(words, directory=Path.cwd(), environment=environment, repetitions=asked.repeat)
-        else:
-            measured = None
+        measured, stopped = _measured(words, environment, asked.repeat if status == 0 else 0)
         table = figures.summary(trace_files.summary(traced.trace), traced.document, measured)
-        with files.refusals(f"cannot write the trace to {asked.directory}"):
-            for target, content in zip(targets, (*contents, table.encode()), strict=True):
-                files.write_atomically(target, content)
-    return Recording(status=status, document=traced.document, measured=measured, files=targets)
+        _write(dict(zip(targets, (*contents, table.encode()), strict=True)))
+    return Recording(status=status, document=traced.document, measured=measured, files=targets, stopped=stopped)
+
+
+def _measured(
+    words: Sequence[str], environment: Mapping[str, str], repetitions: int
+) -> tuple[Measured | None, signal.Signals | None]:
+    """The untraced repetitions, or by which signal they were stopped: the trace is worth keeping without them."""
+    if not repetitions:
+        return None, None
+    try:
+        return measuring.measure(words, directory=Path.cwd(), environment=environment, repetitions=repetitions), None
+    except KeyboardInterrupt as stop:
+        return None, next((number for number in stop.args if isinstance(number, signal.Signals)), signal.SIGINT)
+
+
+def _write(contents: Mapping[Path, bytes]) -> None:
+    written: list[str] = []
+    for target, content in contents.items():
+        try:
+            files.write_atomically(target, content)
+        except StorageError as error:
+            kept = f"{' and '.join(written)} is written, this is not" if written else "its trace is lost"
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
+            raise StorageError(
+                f"{error.message}; the command has run, but {kept}", hint=_AGAIN if full else _ELSEWHERE
+            ) from error
+        written.append(str(target))
 
 
 class _Traced:
@@ -101,7 +131,15 @@ class _Traced:
         if self._asked.source:
             argv = trace_source.with_stacks(argv, program)
             environment = trace_source.prepare(environment, self._area)
-        return passthrough.run(argv, environment=environment)
+        with files.refusals(f"cannot write to {self._asked.directory}"), log_room.kept(self._log) as room:
+            status = passthrough.run(argv, environment=environment)
+        if not room.enough:
+            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            raise StorageError(
+                f"no space left in {self._asked.directory} for the trace: the command {ended}, its trace is lost",
+                hint=_AGAIN,
+            )
+        return status
 
     def contents(self) -> list[bytes]:
         """What the files hold, apart from the summary."""

@@ -10,10 +10,10 @@ import msgspec
 
 from entrenar_research.actions import golden as action
 from entrenar_research.cli.golden import means
-from entrenar_research.cli.parsing import add_format
+from entrenar_research.cli.parsing import add_format, add_tracer
 from entrenar_research.core.reports import junit, markdown
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
-from entrenar_research.store import files, policy_file
+from entrenar_research.store import files, output_files, policy_file
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.views.terminal import golden as view
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeat", type=int, metavar="N", help="repeat it N times traced, and N times untraced to measure it"
     )
+    add_tracer(parser, "default: that of the golden trace; where it does not work, another that does")
     parser.add_argument(
         "--budget",
         type=float,
@@ -50,6 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Checks."""
     _refuse_contradictions(args)
+    for target in filter(None, (args.junit, args.markdown)):
+        output_files.refuse(target)
     here = Workspace()
     names = list(dict.fromkeys(args.names)) or list(GoldenFiles(here.root).names())
     screen = Screen()
@@ -77,6 +80,8 @@ def execute(args: argparse.Namespace) -> int:
 def _refuse_contradictions(args: argparse.Namespace) -> None:
     if args.run is not None and args.repeat is not None:
         raise UsageError("a recorded run is not repeated: --run and --repeat exclude each other")
+    if args.run is not None and args.tracer is not None:
+        raise UsageError("a recorded run is not traced again: --run and --tracer exclude each other")
     if args.budget is not None and args.repeat is None:
         raise UsageError("--budget is for measured repetitions", hint="give --repeat 5 or more")
     if args.budget is not None and not 0 <= args.budget < float("inf"):
@@ -87,7 +92,7 @@ def _check(args: argparse.Namespace, here: Workspace, name: str) -> action.Check
     if args.run is not None:
         return action.check_run(here.files, name, RunFiles(here.root).resolve(args.run))
     budget = action.BUDGET if args.budget is None else args.budget / 100
-    able = means.here(lambda done, total: None)
+    able = means.here(lambda done, total: None, args.tracer)
     return action.check_again(here.files, name, means=able, repeat=args.repeat, budget=budget)
 
 
@@ -100,11 +105,9 @@ def _report(args: argparse.Namespace, here: Workspace, checked: Sequence[action.
         "markdown": lambda: markdown.document("Golden traces", cases).encode(),
         "json": lambda: msgspec.json.encode(checked) + b"\n",
     }
-    wanted: list[tuple[str, Path | None]] = [("junit", args.junit), ("markdown", args.markdown)]
-    if ci.export_path is not None:
-        wanted.append(
-            (ci.export_format, files.contained(here.root, ci.export_path, what="export_path of renacer.toml"))
-        )
-    for kind, path in wanted:
+    for kind, path in (("junit", args.junit), ("markdown", args.markdown)):
         if path is not None:
-            files.write_atomically(path, made[kind]())
+            output_files.write(path, made[kind]())
+    if ci.export_path is not None:
+        place = files.contained(here.root, ci.export_path, what="export_path of renacer.toml")
+        files.write_atomically(place, made[ci.export_format]())

@@ -1,4 +1,4 @@
-"""What golden traces are repeated with here: the host runner, the tracer that made them, the caller's environment."""
+"""What golden traces are repeated with here: the host runner, a tracer, the caller's environment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from entrenar_research import workspace
 from entrenar_research.actions.golden import Means
 
 
-def here(progress: Callable[[int, int], None]) -> Means:
-    """The means, with what is told how far the work has come."""
+def here(progress: Callable[[int, int], None], tracer: str | None = None) -> Means:
+    """The means, with what is told how far the work has come, and the tracer that was named.
+
+    Raises:
+        UsageError: if there is no such tracer.
+    """
     return Means(
         runner=workspace.runner("host"),
-        tracer=workspace.tracer,
+        tracers=workspace.tracers(tracer),
         environment=dict(os.environ),
         now=workspace.now,
         tool=workspace.TOOL,

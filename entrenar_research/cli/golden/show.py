@@ -27,6 +27,7 @@ def execute(args: argparse.Namespace) -> int:
     """Shows."""
     golden = GoldenFiles(Workspace().root)
     record = golden.load(args.name)
+    golden.refuse_missing(args.name, golden.document(args.name), golden.summary(args.name))
     shown = f"{golden.relative(args.name)}/{golden.summary(args.name).name}"
     table = figures.table_of(files.read_text(golden.summary(args.name), shown=shown))
     screen = Screen()

@@ -8,6 +8,7 @@ from pathlib import Path
 from entrenar_research.actions.traces import checking as action
 from entrenar_research.actions.traces import reading
 from entrenar_research.cli.parsing import add_format
+from entrenar_research.store import output_files
 from entrenar_research.views.terminal import checked as view
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
@@ -34,14 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Checks."""
+    reports = {form: Path(target) for form in ("junit", "markdown") if (target := getattr(args, form)) is not None}
+    for target in reports.values():
+        output_files.refuse(target)
     here = Workspace.maybe()
     root = here.root if here is not None else Path.cwd()
     policy = action.policy(root, args.policy)
     found = reading.load(args.what, study=here.files if here is not None else None)
     checked = action.check(found, policy)
-    for form, target in (("junit", args.junit), ("markdown", args.markdown)):
-        if target is not None:
-            action.save(Path(target), action.rendered(checked, form))
+    for form, target in reports.items():
+        output_files.write(target, action.rendered(checked, form))
     exported = action.export(checked, policy.ci, root)
     screen = Screen()
     if args.format == "json":

@@ -12,7 +12,7 @@ from entrenar_research.actions.traces import exporting as action
 from entrenar_research.actions.traces import reading
 from entrenar_research.actions.traces.exporting import Sent
 from entrenar_research.errors import EXIT_DONE, EXIT_REMOTE, UsageError
-from entrenar_research.store import policy_file
+from entrenar_research.store import output_files, policy_file
 from entrenar_research.views.terminal.screen import Screen, size
 from entrenar_research.workspace import Workspace
 
@@ -51,6 +51,9 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError("nothing was asked for", hint=f"give one or more of {expected}, --otlp [URL]")
     if list(wanted.values()).count("-") > 1:
         raise UsageError("only one export can go to standard output")
+    for target in wanted.values():
+        if target != "-":
+            output_files.refuse(Path(target))
     here = Workspace.maybe()
     root = here.root if here is not None else None
     policy = policy_file.load(root or Path.cwd())

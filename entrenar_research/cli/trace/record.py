@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
 from entrenar_research import workspace
 from entrenar_research.actions.traces import recording as action
-from entrenar_research.cli.parsing import PROGRAM
-from entrenar_research.errors import UsageError
+from entrenar_research.cli.parsing import PROGRAM, add_tracer
+from entrenar_research.errors import EXIT_INTERRUPTED, UsageError
 from entrenar_research.tools import passthrough
 from entrenar_research.views.terminal.screen import Screen
 
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{PROGRAM} trace record [options] -- COMMAND [ARGUMENT ...]"
     parser.add_argument("--as", dest="name", metavar="NAME", help="its name (default: the program's)")
     parser.add_argument("-o", "--output", metavar="DIR", default=".", help="where to write it (default: here)")
-    parser.add_argument("--tracer", metavar="TRACER", default="strace", help="what to trace with (default: strace)")
+    add_tracer(parser)
     parser.add_argument(
         "--level", choices=("observe", "full"), default="full", help="files, processes and network, or every call"
     )
@@ -54,11 +55,16 @@ def execute(args: argparse.Namespace) -> int:
         repeat=args.repeat,
         replace=args.replace,
     )
-    done = action.record(args.words, asked, tracer=workspace.tracer(args.tracer), environment=dict(os.environ))
+    done = action.record(args.words, asked, tracers=workspace.tracers(args.tracer), environment=dict(os.environ))
     found, screen = done.document, Screen(sys.stderr)
     doubt = "" if found.complete else f"; incomplete: {'; '.join(found.problems)}"
     screen.line(f"{found.recorded} calls in {done.files[0]}{doubt}", "good" if found.complete else "doubt")
-    if done.status < 0:
+    if done.stopped is not None:
+        screen.line(f"the repetitions were stopped by {done.stopped.name}: the trace is kept without them", "doubt")
+        if done.stopped is signal.SIGINT:
+            return EXIT_INTERRUPTED
+    ended_by = done.stopped or -done.status
+    if ended_by > 0:
         sys.stdout.flush()
-        passthrough.die_of(-done.status)
+        passthrough.die_of(ended_by)
     return done.status

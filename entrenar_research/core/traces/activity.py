@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 from bisect import bisect_left
 from collections import defaultdict
@@ -65,13 +66,29 @@ class Activity:
         return life
 
     @cached_property
+    def lives(self) -> list[Life]:
+        """The life behind each of the calls, in their order."""
+        until = {thread: ends[0] for thread, ends in self._ends.items()}
+        first: dict[int, tuple[Life, float]] = {}  # of each number: who bears it first, and when that one ends
+        found = []
+        for call in self.calls:
+            known = first.get(call.thread)
+            if known is None or call.began > known[1]:
+                known = (self.life(call), until.get(call.thread, math.inf))
+                if call.began <= known[1]:
+                    first[call.thread] = known
+            found.append(known[0])
+        return found
+
+    @cached_property
     def by_thread(self) -> dict[Life, list[int]]:
         """The places (in `calls`) of each thread's calls, in the order in which they began; the command's first."""
         found: defaultdict[Life, list[int]] = defaultdict(list)
-        for place, call in enumerate(self.calls):
-            found[self.life(call)].append(place)
+        for place, life in enumerate(self.lives):
+            found[life].append(place)
+        began = [call.began for call in self.calls]
         for places in found.values():
-            places.sort(key=lambda place: self.calls[place].began)
+            places.sort(key=began.__getitem__)
         return {life: found[life] for life in sorted(found, key=lambda life: life.order)}
 
     @cached_property

@@ -7,14 +7,14 @@ machine's paths. Every byte counts: what was decoded is encoded again, and other
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from entrenar_research.core.traces.names import Names
 from entrenar_research.core.traces.normalisation import RULES, Step, counts_of, trace_id
-from entrenar_research.core.traces.processes import Life, Processes
+from entrenar_research.core.traces.processes import Directories, Life, Processes
 from entrenar_research.core.traces.scrubbing import Scrubber
 from entrenar_research.core.traces.spans import attribution
 from entrenar_research.errors import IntegrityError
@@ -30,6 +30,8 @@ from entrenar_research.models.trace import ProcessEnd, SystemCall, Trace
 
 SCHEMA: Final = 2
 _LISTS: Final = ("spans", "ends", "lines", "calls")
+_BETWEEN: Final = b",\n    "
+_PIECE: Final = 4096  # so many rows: what is written is still in the processor's cache when it is compared
 
 
 def document(
@@ -89,20 +91,25 @@ def _calls(
 ) -> tuple[DocumentedCall, ...]:
     start = beginning(trace)
     groups = _Groups(processes)
-    return tuple(
-        DocumentedCall(
-            groups.of(call),
-            call.pid,
-            _since(start, call.time),
-            None if call.duration is None else _nanoseconds(call.duration),
-            call.name,
-            scrubber.arguments(call),
-            scrubber.result(call),
-            call.error,
-            span_of.get(place),
+    directories = Directories(processes)
+    found = []
+    for place, call in enumerate(trace.calls):
+        life = processes.of(call)
+        found.append(
+            DocumentedCall(
+                groups.of(call),
+                call.pid,
+                _since(start, call.time),
+                None if call.duration is None else _nanoseconds(call.duration),
+                call.name,
+                scrubber.arguments(call, directories.current(life)),
+                scrubber.result(call),
+                call.error,
+                span_of.get(place),
+            )
         )
-        for place, call in enumerate(trace.calls)
-    )
+        directories.follow(call, life)
+    return tuple(found)
 
 
 class _Groups:
@@ -146,18 +153,30 @@ def trace_of(found: TraceDocument) -> Trace:
 
 def encode(found: TraceDocument) -> bytes:
     """The document's bytes: the same for the same document."""
+    return b"".join(pieces(found))
+
+
+def pieces(found: TraceDocument) -> Iterator[bytes]:
+    """The document's bytes in pieces, for what need not hold all of them at once."""
     head = {name: getattr(found, name) for name in found.__struct_fields__ if name not in _LISTS}
-    fields = [f"  {_json(name)}: {_json(msgspec.to_builtins(value))},\n".encode() for name, value in head.items()]
-    rows = [_rows(name, getattr(found, name)) for name in _LISTS]
-    return b"{\n" + b"".join(fields) + b",\n".join(rows) + b"\n}\n"
+    fields = [f"  {_json(name)}: {_json(msgspec.to_builtins(value))},\n" for name, value in head.items()]
+    yield ("{\n" + "".join(fields)).encode()
+    for name in _LISTS:
+        yield from _rows(name, getattr(found, name))
+        yield b"\n}\n" if name == _LISTS[-1] else b",\n"
 
 
-def _rows(name: str, values: Sequence[Any]) -> bytes:
+def _rows(name: str, values: tuple[Any, ...]) -> Iterator[bytes]:
     if not values:
-        return f'  "{name}": []'.encode()
+        yield f'  "{name}": []'.encode()
+        return
     encoder = msgspec.json.Encoder()
-    rows = b",\n    ".join(encoder.encode(value) for value in values)
-    return f'  "{name}": [\n    '.encode() + rows + b"\n  ]"
+    yield f'  "{name}": [\n    '.encode()
+    for first in range(0, len(values), _PIECE):
+        # Within JSON a line cannot end: each of these ends stands between two rows.
+        rows = encoder.encode_lines(values[first : first + _PIECE]).replace(b"\n", _BETWEEN)
+        yield rows if first + _PIECE < len(values) else rows[: -len(_BETWEEN)]
+    yield b"\n  ]"
 
 
 def decode(data: bytes, name: str) -> TraceDocument:
@@ -166,15 +185,26 @@ def decode(data: bytes, name: str) -> TraceDocument:
     Raises:
         IntegrityError: if it is not JSON of this schema, is empty, contradicts itself, or was touched.
     """
-    refuse_schema(_schema(data, name), name)
     try:
         found = msgspec.json.decode(data, type=TraceDocument)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        refuse_schema(_schema(data, name), name)
         raise IntegrityError(f"{name}: not a trace document: {error}", hint=_AGAIN) from error
+    refuse_schema(found.schema, name)
     refuse_contradictions(found, name)
-    if encode(found) != data:
+    if not _is_written_as(found, data):
         raise IntegrityError(f"{name}: the bytes are not as this tool writes them", hint=_AGAIN)
     return found
+
+
+def _is_written_as(found: TraceDocument, data: bytes) -> bool:
+    """Whether the document's bytes are these, piece by piece: a second copy of a long trace would be no small one."""
+    end = 0
+    for piece in pieces(found):
+        if not data.startswith(piece, end):
+            return False
+        end += len(piece)
+    return end == len(data)
 
 
 def refuse_schema(schema: object, name: str) -> None:
@@ -183,8 +213,13 @@ def refuse_schema(schema: object, name: str) -> None:
     Raises:
         IntegrityError: if it is one.
     """
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        found = "is missing" if schema is None else f"is {_json(schema)}"
+        raise IntegrityError(
+            f"{name}: not a trace document: its `schema` {found}, expected the number {SCHEMA}", hint=_AGAIN
+        )
     if schema != SCHEMA:
-        older = isinstance(schema, int) and schema < SCHEMA
+        older = schema < SCHEMA
         hint = (
             "promote or record the trace again" if older else "read it with the version that wrote it, or a newer one"
         )

@@ -16,10 +16,11 @@ import msgspec
 from entrenar_research.core.traces.activity import Activity, end_of, leader
 from entrenar_research.core.traces.calls import EXECUTIONS
 from entrenar_research.core.traces.intervals import Intervals
-from entrenar_research.core.traces.processes import Life
-from entrenar_research.models.documented import DocumentedCall
+from entrenar_research.core.traces.processes import CREATION, Life
+from entrenar_research.models.documented import DocumentedCall, TraceDocument
 
 MEMORY_CALLS: Final = frozenset({"mmap", "mmap2", "munmap", "mremap", "brk", "mprotect"})
+_ALL_THAT_MATTER: Final = MEMORY_CALLS | CREATION | EXECUTIONS
 _PAGE: Final = 4096
 _ANONYMOUS: Final = 0x20
 _WRITE: Final = 0x2
@@ -101,6 +102,16 @@ def peak(activity: Activity) -> Peak:
     for at, place, life in _moments(activity):
         accounting.take(at, place, life)
     return accounting.peak()
+
+
+def steady_peak(document: TraceDocument) -> int:
+    """The peak in bytes as it repeats: without the stacks of threads.
+
+    Whether a thread needs a stack of its own or is left that of one that has ended is chance.
+    """
+    calls = (call for call in document.calls if call.name in _ALL_THAT_MATTER)
+    kept = tuple(call for call in calls if "MAP_STACK" not in call.arguments)
+    return peak(Activity(msgspec.structs.replace(document, calls=kept))).total
 
 
 def _moments(activity: Activity) -> list[tuple[int, int, Life]]:

@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -50,6 +51,7 @@ RULES: Final = 1
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 _TIMES: Final = re.compile(r"\{tv_sec=[^{}]*\}|UTIME_NOW|UTIME_OMIT")
 _LINE: Final = re.compile(r"\S+ (\w+)\(")
+_PIECE: Final = 4096  # lines that are digested at once
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -79,15 +81,19 @@ def normalised_steps(trace: Trace, *, replacements: Mapping[str, str]) -> tuple[
 
 def trace_id(lines: Iterable[str]) -> str:
     """`sha256:<hex>` of the lines, each ended by a newline."""
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode() + b"\n")
+    digest, rest = hashlib.sha256(), iter(lines)
+    while piece := list(islice(rest, _PIECE)):
+        digest.update(("\n".join(piece) + "\n").encode())
     return "sha256:" + digest.hexdigest()
 
 
 def counts_of(lines: Iterable[str]) -> dict[str, int]:
     """How many of the lines there are of each call, by name. `exit` counts the processes that ended."""
-    found = Counter(match[1] for line in lines if (match := _LINE.match(line)))
+    found = Counter[str]()
+    for line, times in Counter(lines).items():
+        match = _LINE.match(line)
+        if match is not None:
+            found[match[1]] += times
     return dict(sorted(found.items()))
 
 
@@ -191,7 +197,8 @@ class _Reduction:
         if path is None or (call.error is not None and not self.names.is_study(path)):
             return None
         words = next((part for part in split_arguments(call.arguments) if part.startswith("[")), "[]")
-        argv = [self.names.text(unquote(word) or "") for word in split_arguments(words[1:-1])]
+        here = self.directories.current(life)
+        argv = [self.names.text(unquote(word) or "", here) for word in split_arguments(words[1:-1])]
         return _draft(call, [path, "[" + ", ".join(argv) + "]"])
 
     def creation(self, call: SystemCall) -> _Draft:

@@ -76,10 +76,18 @@ class Processes:
             return
         # The child may be seen at work before the call that made it returns, never before that call began.
         child, parent = self._key(int(call.result), call.time), self._key(call.pid, call.time)
-        if child not in self._births and child != parent:
+        if child not in self._births and child != parent and not self._descends(parent, child):
             self._children[parent] += 1
             self._ordinal[child] = self._children[parent]
             self._births[child] = (parent, call)
+
+    def _descends(self, member: _Key, ancestor: _Key) -> bool:
+        """Whether it does already: then a number is one of another namespace, for nobody is their own ancestor."""
+        if ancestor not in self._children:  # as it is with whoever is born just now
+            return False
+        while member in self._births and member != ancestor:
+            member = self._births[member][0]
+        return member == ancestor
 
     def _life(self, key: _Key) -> Life:
         if key in self._lives:
@@ -122,6 +130,10 @@ class Directories:
         joined = posixpath.join(start, path) if start else path
         plain = posixpath.normpath(joined)
         return plain[1:] if plain.startswith("//") else plain
+
+    def current(self, life: Life) -> str | None:
+        """The directory that `life` is in, None where it is unknown."""
+        return self._cell(life)[0]
 
     def follow(self, call: SystemCall, life: Life) -> None:
         """Takes note of where `call` shows or changes the directory of `life`."""

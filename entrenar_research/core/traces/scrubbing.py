@@ -24,30 +24,44 @@ class Scrubber:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str, str | None], str] = {}
 
-    def arguments(self, call: SystemCall) -> str:
-        """The arguments of `call`."""
-        return self._text(call.name, call.arguments)
+    def arguments(self, call: SystemCall, directory: str | None = None) -> str:
+        """The arguments of `call`, made in `directory` (None: nobody knows where)."""
+        return self._text(call.name, call.arguments, directory if ".." in call.arguments else None)
 
     def result(self, call: SystemCall) -> str:
         """The result of `call`."""
         return self._text("", call.result)
 
-    def _text(self, name: str, text: str) -> str:
+    def _text(self, name: str, text: str, directory: str | None = None) -> str:
         if '"' not in text and "<" not in text:
             return text
-        found = self._known.get((name, text))
+        found = self._known.get((name, text, directory))
         if found is None:
-            found = in_strings_and_descriptors(
-                text, lambda word, place: self._word(name, text, word, place), self._names.object
-            )
-            self._known[name, text] = found
+            found = self._known[name, text, directory] = self._replaced(name, text, directory)
         return found
 
-    def _word(self, name: str, text: str, word: str, place: int) -> str:
-        if name in EXECUTIONS or (name in _PATHS and place < paths_among(name)):
-            return self._names.text(word)
+    def _replaced(self, name: str, text: str, directory: str | None) -> str:
+        base = directory
+
+        def word(content: str, place: int) -> str:
+            nonlocal base
+            here, base = base, directory
+            return self._word(name, text, content, place, here)
+
+        def behind(number: int | None, path: str) -> str:
+            nonlocal base
+            base = path  # where a path that follows begins
+            return self._names.object(number, path)
+
+        return in_strings_and_descriptors(text, word, behind)
+
+    def _word(self, name: str, text: str, word: str, place: int, base: str | None) -> str:
+        if name in EXECUTIONS:
+            return self._names.text(word, base)
+        if name in _PATHS and place < paths_among(name):
+            return self._names.argument(word, base)
         if name in _ADDRESSED and "sun_path=" in text:
             return self._names.text(word)
         if "sa_family=AF_INET" in text and _is_address(word):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.trace import Trace
 
 _HEADER: Final = "% time     seconds  usecs/call     calls    errors syscall"
@@ -33,14 +35,26 @@ def counts(trace: Trace) -> dict[str, int]:
 
 def summarise(trace: Trace) -> tuple[SummaryRow, ...]:
     """The rows of the table: most time first, then by name. A call without a duration counts no time."""
-    calls, errors, time = Counter[str](), Counter[str](), Counter[str]()
-    for call in trace.calls:
-        calls[call.name] += 1
-        errors[call.name] += call.error is not None
-        time[call.name] += round((call.duration or 0.0) * 1e6)
+    return _rows((call.name, call.error, call.duration) for call in trace.calls)
+
+
+def of_document(document: TraceDocument) -> tuple[SummaryRow, ...]:
+    """The rows of a document, as `summarise` has them for its trace."""
+    return _rows((call.name, call.error, None if call.took is None else call.took / 1e9) for call in document.calls)
+
+
+def _rows(calls: Iterable[tuple[str, str | None, float | None]]) -> tuple[SummaryRow, ...]:
+    """The rows of calls: their name, their error, the seconds that they took."""
+    number, errors, time = defaultdict[str, int](int), Counter[str](), defaultdict[str, int](int)
+    for name, error, seconds in calls:
+        number[name] += 1
+        if error is not None:
+            errors[name] += 1
+        if seconds:
+            time[name] += round(seconds * 1e6)
     rows = (
-        SummaryRow(name=name, calls=number, errors=errors[name], microseconds=time[name])
-        for name, number in calls.items()
+        SummaryRow(name=name, calls=times, errors=errors[name], microseconds=time[name])
+        for name, times in number.items()
     )
     return tuple(sorted(rows, key=lambda row: (-row.microseconds, row.name)))
 

@@ -43,10 +43,11 @@ def draw_checks(screen: Screen, checked: Sequence[Checked], left_out: Sequence[s
             "good" if same and not item.exit_code else "bad" if item.exit_code == 1 else "doubt",
         )
         _indented(screen, item.words)
-        for case in item.cases[1:]:
-            if case.state != "pass":
+        for number, case in enumerate(item.cases):
+            # The words above are what the first one, of the calls, says of a failure.
+            if case.state != "pass" and (number > 0 or case.state == "no data"):
                 screen.line(f"  {case.state}: {case.name}: {case.message}", _CASES[case.state])
-                _indented(screen, case.detail, "    ")
+                _indented(screen, case.detail if number > 0 else "", "    ")
         for change in item.times:
             if change.state in ("unchanged", "improvement") and item.elsewhere is None:
                 screen.line(f"  {change.name}: {change.state}, {change.before:.6g} -> {change.now:.6g}, {change.words}")

@@ -96,7 +96,8 @@ def _fields(record: RunRecord) -> list[list[str]]:
 def _trace(record: RunRecord) -> str:
     if record.runner != "host" and record.trace.level == "none":
         return ""
-    words = f"{record.trace.level}: {record.trace.status}"
+    by = f" by {record.trace.tracer}" if record.trace.tracer else ""
+    words = f"{record.trace.level}: {record.trace.status}{by}"
     more = f"{record.trace.calls} calls" if record.trace.calls else record.trace.reason
     return f"{words} ({more})" if more else words
 

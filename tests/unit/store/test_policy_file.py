@@ -13,126 +13,11 @@ from entrenar_research.store import policy_file
 from entrenar_research.store.policy_file import parse
 from entrenar_research.store.toml_lines import Lines
 from entrenar_research.store.toml_lines import Path as Place
-
-ENTRENAR = """\
-# Performance assertions of a training library
-[[assertion]]
-name = "training_iteration_latency"
-type = "critical_path"
-max_duration_ms = 2000  # forward, backward and optimizer step
-fail_on_violation = true
-
-[[assertion]]
-name = "max_syscall_budget"
-type = "span_count"
-max_spans = 10000
-fail_on_violation = true
-
-[[assertion]]
-name = "memory_allocation_budget"
-type = "memory_usage"
-max_bytes = 2147483648
-tracking_mode = "allocations"
-fail_on_violation = true
-
-[[assertion]]
-name = "prevent_god_process"
-type = "anti_pattern"
-pattern = "GodProcess"
-threshold = 0.8
-fail_on_violation = false
-
-[[assertion]]
-name = "detect_tight_loop"
-type = "anti_pattern"
-pattern = "TightLoop"
-threshold = 0.7
-fail_on_violation = false
-
-[[assertion]]
-name = "ultra_strict_latency"
-type = "critical_path"
-max_duration_ms = 500
-fail_on_violation = true
-enabled = false
-
-[semantic_equivalence]
-enabled = true
-baseline_dir = "golden_traces/baseline"
-min_confidence = 0.90
-check_write_patterns = true
-check_file_operations = true
-check_output_correctness = true
-check_memory_allocations = false
-expected_speedup_min = 1.0
-expected_speedup_max = 10.0
-
-[lamport_clock]
-enabled = true
-propagate_across_fork = true
-propagate_across_exec = true
-env_var = "RENACER_LAMPORT_CLOCK"
-
-[compression]
-enabled = true
-algorithm = "rle"
-min_file_size_kb = 100
-
-[otlp]
-enabled = false
-endpoint = "http://localhost:4317"
-service_name = "entrenar"
-
-[ci]
-fail_fast = true
-export_format = "json"
-export_path = "target/renacer-reports"
-compare_with_baseline = true
-"""
-RUCHY = """\
-[[assertion]]
-name = "script_execution_latency"
-type = "critical_path"
-max_duration_ms = 500
-fail_on_violation = true
-
-[[assertion]]
-name = "max_syscall_budget"
-type = "span_count"
-max_spans = 2000
-fail_on_violation = true
-
-[[assertion]]
-name = "memory_allocation_budget"
-type = "memory_usage"
-max_bytes = 524288000
-fail_on_violation = true
-
-[[assertion]]
-name = "prevent_god_process"
-type = "anti_pattern"
-pattern = "GodProcess"
-threshold = 0.8
-fail_on_violation = false
-
-[[assertion]]
-name = "detect_tight_loop"
-type = "anti_pattern"
-pattern = "TightLoop"
-threshold = 0.7
-fail_on_violation = false
-
-[[assertion]]
-name = "ultra_strict_latency"
-type = "critical_path"
-max_duration_ms = 100
-fail_on_violation = true
-enabled = false
-"""
+from tests.report_policies import SCRIPTING, SECTIONS, TRAINING
 
 
 def test_the_training_report_s_file_loads_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "renacer.toml").write_text(ENTRENAR)
+    (tmp_path / "renacer.toml").write_text(TRAINING + SECTIONS)
     found = policy_file.load(tmp_path)
     first, budget, memory, god, loop, strict = found.assertions
     assert (first.name, first.max_duration_ms, first.line) == ("training_iteration_latency", 2000, 2)
@@ -149,7 +34,7 @@ def test_the_training_report_s_file_loads_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_scripting_report_s_file_loads_as_it_is() -> None:
-    found = parse(RUCHY, "renacer.toml")
+    found = parse(SCRIPTING, "renacer.toml")
     limits = [item.max_duration_ms or item.max_spans or item.max_bytes or item.threshold for item in found.assertions]
     assert limits == [500, 2000, 524_288_000, 0.8, 0.7, 100]
     assert found.ci == TracePolicy().ci

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,16 @@ def plainly(one: list[int], other: list[int]) -> int:
 @given(NUMBERS, NUMBERS)
 def test_the_length_is_that_of_the_textbook(one: list[int], other: list[int]) -> None:
     assert alignment.longest_common(one, other) == plainly(one, other)
+
+
+@given(st.data())
+def test_it_is_the_same_by_pairs_and_by_bits(data: st.DataObject) -> None:
+    numbers = st.lists(st.integers(0, data.draw(st.sampled_from([1, 3, 20, 200]))), max_size=60)
+    one, other = data.draw(numbers), data.draw(numbers)
+    length = plainly(one, other)
+    for few in (0, 1000):
+        with patch.object(alignment, "_FEW", few):
+            assert alignment.longest_common(one, other) == length
 
 
 @pytest.fixture

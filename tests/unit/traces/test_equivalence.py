@@ -223,6 +223,31 @@ def test_threads_wait_as_they_like() -> None:
     assert compare(one, made(births, [thread, *[("futex", "", "0")] * 5000]), ALL).verdict == "WARN"
 
 
+THREADED = [
+    ("mmap", "NULL, 41943040, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0", "0x7fff00000000"),
+    ("mmap", "NULL, 8392704, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_STACK, -1, 0", "0x7ffff4890000"),
+    ("mprotect", "0x7ffff4891000, 8388608, PROT_READ|PROT_WRITE", "0"),
+]
+FURTHER = [
+    ("mmap", "NULL, 8392704, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_STACK, -1, 0", "0x7fffef7ff000"),
+    ("mprotect", "0x7fffef800000, 8388608, PROT_READ|PROT_WRITE", "0"),
+    ("mmap", "NULL, 8392704, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_STACK, -1, 0", "0x7fffe6ffe000"),
+    ("mprotect", "0x7fffe6fff000, 8388608, PROT_READ|PROT_WRITE", "0"),
+]
+
+
+def test_a_thread_that_ends_early_leaves_its_stack_to_the_next() -> None:
+    """Of two recordings of one program, one had three stacks where one had been enough before."""
+    births = [f"1 clone3(thread) = 1.{number}" for number in (1, 2, 3)]
+    one, three = made([*births, *BASE], THREADED), made([*births, *BASE], [*THREADED, *FURTHER])
+    told = compare(one, three, ALL)
+    assert (told.verdict, told.score, told.reasons) == ("PASS", 1.0, ())
+    asked = [("mmap", "NULL, 16777216, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0", "0x7ffe00000000")]
+    more = compare(one, made([*births, *BASE], [*THREADED, *asked]), ALL)
+    assert more.verdict == "WARN"
+    assert "holds up to 58,720,256 bytes of memory, 41,943,040 before" in more.reasons
+
+
 def test_the_band_lies_below_min_confidence() -> None:
     base = [f"1 mkdir($STUDY/{number}, 0777) = ok" for number in range(8)]
     score = held(base[::-1], base).score

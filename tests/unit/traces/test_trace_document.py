@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from entrenar_research.core.traces.document import SCHEMA, decode, document, encode
 from entrenar_research.core.traces.document import trace_of as trace_of_document
+from entrenar_research.core.traces.logs.strace_log import parse
 from entrenar_research.core.traces.normalisation import counts_of, normalised_steps, trace_id
 from entrenar_research.errors import IntegrityError
 from entrenar_research.models.documented import (
@@ -22,6 +23,7 @@ from entrenar_research.models.documented import (
     TraceDocument,
 )
 from entrenar_research.models.trace import Trace
+from tests.unit.traces.conftest import log_of
 
 TraceOf = Callable[..., Trace]
 
@@ -70,7 +72,10 @@ def test_one_call_stands_on_one_line() -> None:
     ("data", "reason"),
     [
         (b"", "not a trace document"),
-        (b"{}", "schema None"),
+        (b"{}", "its `schema` is missing, expected the number 2"),
+        (WHOLE.replace(b'"schema": 2', b'"schema": "2"'), 'its `schema` is "2", expected the number 2'),
+        (WHOLE.replace(b'"schema": 2', b'"schema": true'), "its `schema` is true, expected the number 2"),
+        (WHOLE.replace(b'"schema": 2', b'"schema": 2.0'), r"its `schema` is 2.0, expected the number 2"),
         (b"=== Training Loop Example ===\n", "not a trace document"),
         (encode(made([])), "no calls"),
         (encode(made(LINES, counts={"execve": 3})), "the counts are not those"),
@@ -159,6 +164,86 @@ def test_a_trace_becomes_a_document_without_this_machines_paths(trace_of: TraceO
     assert [call.name for call in trace_of_document(found).calls] == [call.name for call in trace.calls]
     assert b"ada" not in data
     assert b"secret" not in data
+
+
+HERE = "/home/ada/study/deep"
+DETOURS = st.lists(
+    st.sampled_from(
+        ["/", "/./", "/usr/../", "/home/../", "/tmp/.././", "/home/eve/../../", "/proc/self/root/", "/proc/9/root/",
+         "/proc/thread-self/root//", "/proc/self/task/9/root/./", "/home/ada/../../", f"{HERE}/../../../../",
+         "/root/../"]
+    ),
+    min_size=1, max_size=3,
+)  # fmt: skip
+RELATIVE = st.sampled_from(["../../../", "x/../../../../", "./../../../", ".././/../../", "../../../../home/"])
+HOMES = st.one_of(
+    DETOURS.map(lambda parts: "".join(parts) + "home/zaphod"),
+    DETOURS.map(lambda parts: "".join(parts) + "home/./zaphod"),
+    DETOURS.map(lambda parts: "".join(parts) + "/home//zaphod"),
+    DETOURS.map(lambda parts: "".join(parts) + "home/ada/../zaphod"),
+    RELATIVE.map(lambda up: f"{up}zaphod"),
+)
+ENDS = st.sampled_from(["", "/", "/x", "/../zaphod/x", "/.", "/../../usr/lib/x"])
+CALLS_OF = [
+    'openat(AT_FDCWD<{here}>, "{path}", O_RDONLY) = 3</home/zaphod/x>',
+    'openat(4<{here}>, "{path}", O_RDONLY) = -1 ENOENT (No such file or directory)',
+    'open("{path}", O_RDONLY) = -1 ENOENT (No such file or directory)',
+    'stat("{path}", {{st_mode=S_IFREG|0644, st_size=9, ...}}) = 0',
+    'chdir("{path}") = 0',
+    'rename("in", "{path}") = 0',
+    'readlink("link", "{path}", 4096) = 9',
+    'execve("/usr/bin/cc", ["cc", "{path}", "--in={path}", "a:{path}", "({path})"], 0x1) = 0',
+]
+GLUED = ["-I/home/zaphod/x", "-L//home/zaphod", "@/home/zaphod/x", "file:///home/zaphod/x", "ssh://h:22/home/zaphod/x"]
+
+
+@given(HOMES, ENDS, st.sampled_from(CALLS_OF))
+@settings(max_examples=600)
+def test_no_spelling_of_a_home_directory_is_published(home: str, end: str, call: str) -> None:
+    shown = call.format(here=HERE, path=home + end)
+    trace = parse(
+        log_of(
+            '7 execve("/usr/bin/x", ["x"], 0x1) = 0',
+            f'7 newfstatat(AT_FDCWD<{HERE}>, "", {{st_mode=S_IFDIR|0755, ...}}, 0) = 0',
+            f"7 {shown}",
+            "7 +++ exited with 0 +++",
+        ),
+        "log", command=["x", home + end], level="full",
+    )  # fmt: skip
+    for replacements in ({}, {"/home/ada/study": "$STUDY"}, {"/srv": "$STUDY", "/usr/lib/x": "$PYTHON"}):
+        steps = normalised_steps(trace, replacements=replacements)
+        assert b"zaphod" not in encode(document(trace, steps, version="6.1", replacements=replacements))
+
+
+@pytest.mark.parametrize("word", GLUED)
+def test_a_home_directory_within_a_word_is_not_published(trace_of: TraceOf, word: str) -> None:
+    trace = trace_of(f'1 execve("/usr/bin/x", ["x", "{word}"], 0x1) = 0')
+    steps = normalised_steps(trace, replacements={})
+    data = encode(document(trace, steps, version="6.1", replacements={}))
+    assert b"$HOME" in data
+    assert b"zaphod" not in data
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3.11/../x", "/usr//lib/x", "/proc/self/root/etc/hostname", "/proc/self/status", "../in",
+        "a/../b", "$STUDY/a/../b", "$STUDY/deep//x", "$STUDY/../other/x", "../../other/x", "a..b", "...", "http://h//a/../b",
+        "../../../../../usr/lib/x", "//server/share",
+    ],
+)  # fmt: skip
+def test_other_paths_keep_their_spelling(trace_of: TraceOf, path: str) -> None:
+    spelled = path.replace("$STUDY", "/home/ada/study")
+    trace = trace_of(
+        '1 execve("/usr/bin/x", ["x"], 0x1) = 0',
+        f'1 openat(AT_FDCWD<{HERE}>, "in", O_RDONLY) = 3<{HERE}/in>',
+        f'1 execve("/usr/bin/y", ["y", "{spelled}", "--x={spelled}"], 0x1) = 0',
+    )
+    replacements = {"/home/ada/study": "$STUDY"}
+    steps = normalised_steps(trace, replacements=replacements)
+    found = document(trace, steps, version="6.1", replacements=replacements)
+    assert found.texts[-1] == f"1 execve(/usr/bin/y, [y, {path}, --x={path}]) = ok"
+    assert found.calls[-1].arguments == f'"/usr/bin/y", ["y", "{path}", "--x={path}"], 0x1'
 
 
 def test_a_trace_without_calls_is_not_documented(trace_of: TraceOf) -> None:

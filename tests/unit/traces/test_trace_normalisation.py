@@ -220,6 +220,42 @@ def test_replacements_apply_to_whole_names_and_the_longest_first(trace_of: Trace
     )
 
 
+@pytest.mark.parametrize(
+    ("pid", "path"),
+    [
+        (311, "/usr/lib/python3.11/encodings/__init__.py"),
+        (6, "/lib/x86_64-linux-gnu/libc.so.6"),
+        (11, "/usr/lib/python3.11/os.py"),
+        (11, "/etc/python3.11/sitecustomize.py"),
+        (64, "/usr/lib/x86_64-linux-gnu/libz.so.1"),
+        (3, "$PYTHON/lib/site-packages/numpy-1.3.dist-info/METADATA"),
+        (31, "$STUDY/vendor/libtorch.so.2.31"),
+    ],
+)
+def test_a_version_in_a_name_is_no_process(trace_of: TraceOf, pid: int, path: str) -> None:
+    spelled = path.replace("$PYTHON", "/s/v").replace("$STUDY", "/s")
+    cached = "/usr/lib/python3.11/__pycache__/os.cpython-311.pyc"
+    trace = trace_of(
+        f'{pid} execve("/usr/bin/python3.11", ["python3.11"], 0x1) = 0',
+        f'{pid} openat(AT_FDCWD</s>, "{spelled}", O_RDONLY) = 3<{spelled}>',
+        f'{pid} openat(AT_FDCWD</s>, "{cached}", O_RDONLY) = 4<{cached}>',
+    )
+    assert normalise(trace, replacements={"/s": "$STUDY", "/s/v": "$PYTHON"}) == (
+        "1 execve(/usr/bin/python3.11, [python3.11]) = ok",
+        f"1 openat({path}, O_RDONLY) = ok",
+        "1 openat(/usr/lib/python3.11/os.py, O_RDONLY) = ok",
+    )
+
+
+def test_a_process_s_own_number_is_told_as_one(lines: Lines) -> None:
+    made = '1 openat(AT_FDCWD</s>, "{0}", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 3<{0}>'
+    told = ["openat($STUDY/out.PID, O_WRONLY|O_CREAT|O_TRUNC) = ok"]
+    assert lines(made.format("/s/out.1")) == told
+    told = ["openat(/usr/lib/x/lock-PID, O_WRONLY|O_CREAT|O_TRUNC) = ok"]
+    assert lines(made.format("/usr/lib/x/lock-1")) == told
+    assert lines('1 execve("/bin/x", ["x", "--lock=out.1"], 0x1) = 0') == ["execve(/bin/x, [x, --lock=out.PID]) = ok"]
+
+
 def test_a_line_stays_one_line_whatever_a_file_is_called(lines: Lines) -> None:
     assert lines(r'1 mkdir("/s/a\nb\303\251", 0777) = 0') == [r"mkdir($STUDY/a\nb\xe9, 0777) = ok"]
 

@@ -68,6 +68,17 @@ def test_a_tree_deeper_than_recursion_allows_is_read(trace_of: TraceOf) -> None:
     assert len(processes.of(trace.calls[-1]).order) == depth - 1
 
 
+def test_numbers_of_several_namespaces_make_nobody_their_own_ancestor(trace_of: TraceOf) -> None:
+    trace = trace_of(
+        '1 execve("/bin/x", ["x"], 0x1) = 0',
+        f"1 {FORK} = 2",
+        f"2 {FORK} = 3",
+        f"3 {FORK} = 1",  # within a namespace of its own
+        "3 getpid() = 3",
+    )
+    assert labels(trace) == ["1", "1", "1.1", "1.1.1", "1.1.1"]
+
+
 def test_directories_are_copied_by_processes_and_shared_by_threads(trace_of: TraceOf) -> None:
     trace = trace_of(
         '1 execve("/bin/x", ["x"], 0x1) = 0',

@@ -1,9 +1,11 @@
 """Laying the lines of two traces beside each other: what both do, what only one does, and where they part first.
 
 Processes are paired first: those that do the same, then those that run the same program, in the order in which they
-were made. Between the first threads of a pair the lines are aligned: the longest common subsequence, bit-parallel
-(Hyyrö, "Bit-parallel LCS-length computation revisited", AWOCA 2004) and exact up to `_EXACT` pairs of lines, of longer
-ones divided where lines that are unique on both sides agree (patience diff). Other threads are compared as a whole.
+were made. Between the first threads of a pair the lines are aligned: the longest common subsequence, exact up to
+`_EXACT` pairs of lines, of longer ones divided where lines that are unique on both sides agree (patience diff). It is
+counted by the pairs of equal lines where these are few (Hunt and Szymanski, "A fast algorithm for computing longest
+common subsequences", CACM 20(5), 1977), else bit-parallel (Hyyrö, "Bit-parallel LCS-length computation revisited",
+AWOCA 2004). Other threads are compared as a whole.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from entrenar_research.core.traces.likeness.strands import Strand, Strands, Text
 
 _EXACT: Final = 1 << 26
 _BITS: Final = 1 << 13
+_FEW: Final = 4  # pairs of equal lines for each line
 _DEEPEST: Final = 12
 _WIDTHS: Final = (1, 2, 4, 8, 16, 32, 64)
 _CONTEXT: Final = 3
@@ -168,11 +171,15 @@ def longest_common(one: Sequence[int], other: Sequence[int]) -> int:
         begin = _prefix(left, right)
         end = _suffix(left, right, begin)
         total += begin + end
-        shared = set(left[begin : len(left) - end]) & set(right[begin : len(right) - end])
-        left = [number for number in left[begin : len(left) - end] if number in shared]
-        right = [number for number in right[begin : len(right) - end] if number in shared]
+        left, right = left[begin : len(left) - end], right[begin : len(right) - end]
+        here, there = set(left), set(right)
+        shared = here & there
         if not shared:
             continue
+        if len(shared) < len(here):
+            left = [number for number in left if number in shared]
+        if len(shared) < len(there):
+            right = [number for number in right if number in shared]
         if min(len(left), len(right)) <= _BITS and len(left) * len(right) <= _EXACT:
             total += _exact(left, right)
             continue
@@ -198,9 +205,29 @@ def _suffix(one: Sequence[int], other: Sequence[int], begin: int) -> int:
 
 
 def _exact(one: Sequence[int], other: Sequence[int]) -> int:
-    """Bit-parallel: a column of the table of lengths is one number, a bit a line."""
+    """By the pairs of places that hold the same line where these are few, else by all places at once."""
     if len(one) > len(other):
         one, other = other, one
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(other):
+        places[number].append(place)
+    rows = [places[number] for number in one if number in places]
+    if sum(map(len, rows)) > _FEW * len(other):
+        return _by_bits(one, other)
+    ends: list[int] = []  # of what is common so far, by its length, the place in `other` where the first one ends
+    last = -1
+    for row in rows:
+        for place in row if len(row) == 1 else reversed(row):
+            if place > last:
+                ends.append(place)
+            else:
+                ends[bisect_left(ends, place)] = place
+            last = ends[-1]
+    return len(ends)
+
+
+def _by_bits(one: Sequence[int], other: Sequence[int]) -> int:
+    """Bit-parallel: a column of the table of lengths is one number, a bit a line."""
     places: defaultdict[int, int] = defaultdict(int)
     for place, number in enumerate(one):
         places[number] |= 1 << place
@@ -217,31 +244,38 @@ def _anchors(one: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
     import numpy as np  # some 100 ms, for long traces only
 
     left, right = np.array(one, dtype=np.uint64), np.array(other, dtype=np.uint64)
+    factor = 0x9E3779B97F4A7C15
     best: list[tuple[int, int]] = []
     for width in _WIDTHS:
-        if min(len(left), len(right)) < width:
+        if min(len(left), len(right)) < 1:
             break
-        pairs = [(i, j) for i, j in _unique_pairs(np, left, right, width) if one[i] == other[j]]
+        pairs = [(i, j) for i, j in _unique_pairs(np, left, right) if one[i] == other[j]]
         found = _ascending(pairs)
         if len(found) > len(best):
             best = found
         if len(best) * 1024 >= min(len(one), len(other)):
             break
+        # Rows twice as long: a polynomial in the factor, modulo 2**64.
+        left, right = (side[:-width] * np.uint64(factor) + side[width:] for side in (left, right))
+        factor = factor**2 % 2**64
     return best
 
 
-def _unique_pairs(np: Any, left: Any, right: Any, width: int) -> list[tuple[int, int]]:
-    sides = []
-    for numbers in (left, right):
-        row = np.zeros(len(numbers) - width + 1, dtype=np.uint64)
-        for step in range(width):
-            row = row * np.uint64(0x9E3779B97F4A7C15) + numbers[step : len(numbers) - width + 1 + step]
-        values, places, counts = np.unique(row, return_index=True, return_counts=True)
-        sides.append((values[counts == 1], places[counts == 1]))
-    _, first, second = np.intersect1d(sides[0][0], sides[1][0], assume_unique=True, return_indices=True)
-    where = sides[0][1][first]
-    order = np.argsort(where)
-    return list(zip(where[order].tolist(), sides[1][1][second][order].tolist(), strict=True))
+def _unique_pairs(np: Any, left: Any, right: Any) -> list[tuple[int, int]]:
+    """Places of the numbers that stand once on the left and once on the right, in the order of the left."""
+    common = np.intersect1d(_once(np, left), _once(np, right), assume_unique=True)
+    if not len(common):
+        return []
+    first, second = (np.flatnonzero(np.isin(side, common)) for side in (left, right))
+    second = second[np.argsort(right[second])][np.argsort(np.argsort(left[first]))]
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def _once(np: Any, numbers: Any) -> Any:
+    """The numbers that stand once, in ascending order."""
+    ordered = np.sort(numbers)
+    other = np.concatenate(([True], ordered[1:] != ordered[:-1], [True]))
+    return ordered[other[1:] & other[:-1]]
 
 
 def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

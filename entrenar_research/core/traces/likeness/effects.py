@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 from entrenar_research.core.traces.calls import LOOKS, ON_PATHS, OPENS, TRANSFERS, UNTOLD
@@ -34,7 +34,8 @@ _WAITING: Final = frozenset(
     {"sched_yield", "nanosleep", "clock_nanosleep", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
      "epoll_pwait2", "futex", "futex_waitv", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "pause"}
 )  # fmt: skip
-_ADDRESSED: Final = frozenset({"sendto", "sendmsg", "sendmmsg"})
+_QUIET: Final = UNTOLD - ALLOCATING - _RELEASING - _WAITING
+_CONTACTING: Final = frozenset({"connect", "bind", "sendto", "sendmsg", "sendmmsg"})
 _OWN_NUMBER: Final = frozenset({"[socket]", "[pipe]"})
 _UNIX: Final = re.compile(r'sun_path=@?"((?:[^"\\]|\\.)*)"')
 _FIRST_EPHEMERAL_PORT: Final = 32768
@@ -44,17 +45,23 @@ Effects = dict[tuple[str, str], float]
 """A number for each (kind, subject)."""
 
 
-def effects(document: TraceDocument, strands: Strands, texts: Texts, *, threads: bool) -> Effects:
-    """The quantities of a trace; with `threads`, what waits for others may do so much more or less often."""
+def effects(document: TraceDocument, strands: Strands, texts: Texts) -> Effects:
+    """The quantities of a trace."""
     found: defaultdict[tuple[str, str], float] = defaultdict(float)
     for number, times in strands.tally.items():
         _of_line(texts.all[number], times, found)
     for (direction, path), size in strands.moved.items():
         found["read" if direction == "read" else "written", path] += size
-    _Calls(found, threads=threads).take(document)
+    _Calls(found).take(document)
     how = document.exit.signal or document.exit.status
     found["ended", f"the command's exit({how})"] = 1
     return dict(found)
+
+
+def waited(found: Effects, *, threads: bool) -> Effects:
+    """The same; with `threads` in one of the traces, what waits for others may do so much more or less often."""
+    waits = "waits of threads" if threads else "waits"
+    return {(waits if kind == "waits" else kind, subject): number for (kind, subject), number in found.items()}
 
 
 def _of_line(text: str, times: int, found: defaultdict[tuple[str, str], float]) -> None:
@@ -96,55 +103,49 @@ def is_own(name: str) -> bool:
 
 
 class _Calls:
-    """Adds what the calls themselves tell."""
+    """Adds what the calls themselves tell, those of a name together: their order is told by the lines."""
 
-    def __init__(self, found: defaultdict[tuple[str, str], float], *, threads: bool) -> None:
+    def __init__(self, found: defaultdict[tuple[str, str], float]) -> None:
         self._found = found
-        self._waits = "waits of threads" if threads else "waits"
-        self._known: dict[str, bool] = {}
         self._breaks: dict[int, int] = {}
-        self._pieces: Counter[tuple[str, str]] = Counter()
 
     def take(self, document: TraceDocument) -> None:
         """Reads all calls once."""
-        names = Counter(call.name for call in document.calls)
-        for name, times in names.items():
-            if name in _WAITING:
-                self._found[self._waits, name] = times
-            elif name in UNTOLD and name not in ALLOCATING | _RELEASING:
-                self._found["quiet", name] = times
-        acts: dict[str, Callable[[DocumentedCall], None]] = {
-            **dict.fromkeys(TRANSFERS | POSITIONAL, self._move),
-            **dict.fromkeys(ALLOCATING, self._allocate),
-            **dict.fromkeys(("connect", "bind"), self._contact),
-            "close": self._close,
-        }
+        by_name: defaultdict[str, list[DocumentedCall]] = defaultdict(list)
         for call in document.calls:
-            act = acts.get(call.name)
-            if act is not None:
-                act(call)
-        for key, number in self._pieces.items():
-            self._found[key] = number
+            by_name[call.name].append(call)
+        for name, calls in by_name.items():
+            kind = "waits" if name in _WAITING else "quiet" if name in _QUIET else None
+            if kind is not None:
+                self._found[kind, name] = len(calls)
+            if name in TRANSFERS or name in POSITIONAL:
+                self._move(name, calls)
+            if name in _CONTACTING:
+                for call in calls:
+                    self._contact(call)
+            elif name in ALLOCATING:
+                for call in calls:
+                    self._allocate(call)
+            elif name == "close":
+                self._close(calls)
 
-    def _close(self, call: DocumentedCall) -> None:
-        if call.arguments.endswith("]>") and call.error is None and _behind(call.arguments) in _OWN_NUMBER:
-            self._found["closed", _behind(call.arguments)] += 1
+    def _close(self, calls: Sequence[DocumentedCall]) -> None:
+        for call in calls:
+            if call.arguments.endswith("]>") and call.error is None and _behind(call.arguments) in _OWN_NUMBER:
+                self._found["closed", _behind(call.arguments)] += 1
 
-    def _move(self, call: DocumentedCall) -> None:
-        if call.name in _ADDRESSED:
-            self._contact(call)
-        if call.error is not None:
-            return
-        subject = _behind(call.arguments)
-        told = self._known.get(subject)
-        if told is None:
-            told = self._known[subject] = subject in STREAMS or is_own(subject)
-        if not told or not subject:
-            return
-        writes = call.name in WRITING
-        self._pieces["pieces written" if writes else "pieces read", subject] += 1
-        if subject in STREAMS and call.result.isdecimal() and call.result != "0":
-            self._found["through", subject] += int(call.result)
+    def _move(self, name: str, calls: Sequence[DocumentedCall]) -> None:
+        pieces = Counter[str]()
+        for call in calls:
+            if call.error is None:
+                subject = _behind(call.arguments)
+                pieces[subject] += 1
+                if subject in STREAMS and call.result.isdecimal() and call.result != "0":
+                    self._found["through", subject] += int(call.result)
+        kind = "pieces written" if name in WRITING else "pieces read"
+        for subject, times in pieces.items():
+            if subject and (subject in STREAMS or is_own(subject)):
+                self._found[kind, subject] += times
 
     def _contact(self, call: DocumentedCall) -> None:
         for address in internet_addresses(call.arguments) if "sa_family=AF_INET" in call.arguments else ():
@@ -162,7 +163,10 @@ class _Calls:
             self._found["allocations", call.name] += 1
 
     def _size(self, call: DocumentedCall) -> int:
-        """Bytes that a call asks for: private, writable, of no file. A reserve that cannot be written is none."""
+        """Bytes that a call asks for: private, writable, of no file, no stack of a thread (`memory.steady_peak`).
+
+        A reserve that cannot be written is none.
+        """
         if call.name == "brk":
             now = _number(call.result)
             before = self._breaks.get(call.process, now)
@@ -172,6 +176,7 @@ class _Calls:
         if call.name == "mremap":
             return _number(words[2]) - _number(words[1]) if len(words) > 2 else 0
         writable = "MAP_ANONYMOUS" in call.arguments and "PROT_WRITE" in call.arguments
+        writable = writable and "MAP_STACK" not in call.arguments
         return _number(words[1]) if writable and len(words) > 1 else 0
 
 

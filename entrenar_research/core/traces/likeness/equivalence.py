@@ -15,14 +15,12 @@ from typing import Final
 
 import msgspec
 
-from entrenar_research.core.traces import memory
-from entrenar_research.core.traces.activity import Activity
-from entrenar_research.core.traces.calls import EXECUTIONS
-from entrenar_research.core.traces.likeness import alignment, effects, strands, timing, wording
+from entrenar_research.core.traces.likeness import alignment, effects, timing, wording
 from entrenar_research.core.traces.likeness.alignment import Alignment
+from entrenar_research.core.traces.likeness.behaviour import Behaviour, behaviour
 from entrenar_research.core.traces.likeness.effect_kinds import AXES, KINDS
 from entrenar_research.core.traces.likeness.effects import Effects
-from entrenar_research.core.traces.processes import CREATION
+from entrenar_research.core.traces.likeness.strands import Texts
 from entrenar_research.models.documented import TraceDocument
 from entrenar_research.models.equivalence import Axis, Equivalence, EquivalenceVerdict, Timing
 from entrenar_research.models.measured import Measured
@@ -46,7 +44,6 @@ _SWITCHES: Final = {
     "memory": "check_memory_allocations",
 }
 _MOST_TOLD: Final = 20
-_OF_MEMORY: Final = memory.MEMORY_CALLS | CREATION | EXECUTIONS
 
 
 class _Difference(msgspec.Struct, frozen=True):
@@ -77,8 +74,31 @@ def compare(
     `contents` are digests of the files that both left, by path, where they are known. Times are those measured; only
     with `traced_times`, and where none were measured, those of the traces.
     """
+    texts = Texts()
+    return alike(
+        behaviour(expected, texts, policy),
+        behaviour(found, texts, policy),
+        policy,
+        expected_measured=expected_measured,
+        found_measured=found_measured,
+        contents=contents,
+        traced_times=traced_times,
+    )
+
+
+def alike(
+    expected: Behaviour,
+    found: Behaviour,
+    policy: EquivalencePolicy,
+    *,
+    expected_measured: Measured | None = None,
+    found_measured: Measured | None = None,
+    contents: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
+    traced_times: bool = False,
+) -> Equivalence:
+    """Holds `found` against `expected`, as `compare` does, where both traces were read with the same `texts`."""
     lacking = _lacking(expected, found)
-    seconds = (timing.traced_seconds(expected), timing.traced_seconds(found)) if traced_times else None
+    seconds = (expected.seconds, found.seconds) if traced_times else None
     told, doubts = timing.timing(expected_measured, found_measured, policy, seconds)
     if lacking:
         return Equivalence(
@@ -89,15 +109,9 @@ def compare(
             timing=told,
             reasons=lacking,
         )
-    texts = strands.Texts()
-    sides = strands.gather(expected, texts), strands.gather(found, texts)
-    laid = alignment.align(*sides, texts)
-    threads = _threads(expected) or _threads(found)
-    before = effects.effects(expected, sides[0], texts, threads=threads)
-    now = effects.effects(found, sides[1], texts, threads=threads)
-    if policy.check_memory_allocations:
-        before["peak", "memory"] = _peak(expected)
-        now["peak", "memory"] = _peak(found)
+    laid = alignment.align(expected.strands, found.strands, expected.texts)
+    threads = expected.threads or found.threads
+    before, now = (effects.waited(side.effects, threads=threads) for side in (expected, found))
     if contents is not None:
         _add_contents(before, now, *contents)
     axes, differences = _axes(before, now, policy)
@@ -105,33 +119,15 @@ def compare(
     return _judged(laid, axes, differences, told, doubts, policy)
 
 
-def _lacking(expected: TraceDocument, found: TraceDocument) -> tuple[str, ...]:
+def _lacking(expected: Behaviour, found: Behaviour) -> tuple[str, ...]:
     """In words, why the two cannot be compared."""
-    reasons = []
-    for which, document in (("expected", expected), ("found", found)):
-        if not document.calls or not document.lines:
-            reasons.append(f"the {which} trace is empty")
-        if not document.complete:
-            reasons.append(f"the {which} trace is incomplete: {'; '.join(document.problems) or 'it says so itself'}")
-        if document.lost:
-            reasons.append(f"the {which} trace lost {document.lost} calls")
+    sides = (("expected", expected), ("found", found))
+    reasons = [f"the {which} trace {words}" for which, side in sides for words in side.lacking]
     if expected.level != found.level:
         reasons.append(f"they were traced at different levels: {expected.level} and {found.level}")
     if expected.rules != found.rules:
         reasons.append(f"they were normalised by different rules: {expected.rules} and {found.rules}")
     return tuple(reasons)
-
-
-def _threads(document: TraceDocument) -> bool:
-    if not any(name in document.counts for name in CREATION):
-        return False
-    return any("CLONE_THREAD" in call.arguments for call in document.calls if call.name in CREATION)
-
-
-def _peak(document: TraceDocument) -> int:
-    """The most memory that was held at once, of the calls that have to do with it alone: there may be few of many."""
-    calls = tuple(call for call in document.calls if call.name in _OF_MEMORY)
-    return memory.peak(Activity(msgspec.structs.replace(document, calls=calls))).total
 
 
 def _add_contents(expected: Effects, found: Effects, before: Mapping[str, str], now: Mapping[str, str]) -> None:

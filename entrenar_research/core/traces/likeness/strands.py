@@ -8,8 +8,9 @@ order, is the scheduler's affair. A call that makes a process says which program
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -43,8 +44,8 @@ class Strands(msgspec.Struct):
     """All processes of a trace by label, in the order of their labels, and the bytes of each (direction, path)."""
 
     processes: dict[str, Strand]
-    moved: dict[tuple[str, str], int]
-    tally: Counter[int]
+    moved: Mapping[tuple[str, str], int]
+    tally: Mapping[int, int]
 
 
 class Texts:
@@ -69,14 +70,11 @@ def gather(document: TraceDocument, texts: Texts) -> Strands:
     reading = _Reading(texts, programs, threads)
     # That the command itself was started is no doing of the program.
     started = document.lines[0].line.partition(" ")[2].startswith("exec")
-    plain, own, take = reading.plain, reading.own, reading.take
+    known, learn = reading.known, reading.learn
     for item in islice(document.lines, int(started), None):
-        label, _, text = item.line.partition(" ")
-        number = plain.get(text)
-        if number is None:
-            take(label, text)
-        else:
-            own[label].append(number)
+        line = item.line
+        act, what = known.get(line) or learn(line)
+        act(what)
     return reading.strands()
 
 
@@ -112,44 +110,55 @@ def _births(document: TraceDocument) -> tuple[dict[str, str], set[str]]:
     return programs, threads
 
 
+class _Transfer(NamedTuple):
+    """What a line of a transfer moves, and where it is noted, if it writes, that its path is not synced."""
+
+    key: tuple[str, str]
+    size: int
+    unsynced: set[str] | None
+
+
 class _Reading:
-    """The strands so far: the lines of each thread as numbers; `plain` has those that need no second look."""
+    """The strands so far: the lines of each thread as numbers; `known` says what to do, and with what, at a line."""
 
     def __init__(self, texts: Texts, programs: dict[str, str], threads: set[str]) -> None:
         self._texts = texts
         self._programs = programs
         self._threads = threads
         self._owners: dict[str, str] = {}
-        self.own: defaultdict[str, list[int]] = defaultdict(list)
-        self._moved: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._tally: Counter[int] = Counter()
-        self._transfers: dict[str, tuple[tuple[str, str], int]] = {}
+        self._own: defaultdict[str, list[int]] = defaultdict(list)
+        self._transfers: list[_Transfer] = []
+        self._moves: list[int] = []
         self._unsynced: defaultdict[str, set[str]] = defaultdict(set)
-        self.plain: dict[str, int] = {}
+        self.known: dict[str, tuple[Callable[[Any], object], Any]] = {}
 
-    def take(self, label: str, text: str) -> None:
-        """Reads one line that is not in `plain`."""
+    def learn(self, line: str) -> tuple[Callable[[Any], object], Any]:
+        """Notes in `known` what is to be done at a line; lines that are the same are most of a long trace."""
+        label, _, text = line.partition(" ")
         name = name_of(text)
+        act: tuple[Callable[[Any], object], Any]
         if name in TRANSFERS or name in POSITIONAL:
-            self._transfer(label, name, text)
+            key, size = _transfer(name, text)
+            writes = key[0] == "write"
+            self._transfers.append(_Transfer(key, size, self._unsynced[self._owner(label)] if writes else None))
+            act = (self._write if writes else self._moves.append, len(self._transfers) - 1)
         elif name in CREATION:
             kind, _, child = text[len(name) + 1 :].partition(") = ")
             program = f": {self._programs[child]}" if child in self._programs else ""
-            self._append(label, f"new({kind}{program}) = ok")
+            act = self._own[label].append, self._texts.number(f"new({kind}{program}) = ok")
         elif name in SYNCS:
-            path = inside(text).partition(", ")[0]
-            fresh = path in self._unsynced[self._owner(label)]
-            self._unsynced[self._owner(label)].discard(path)
-            self._append(label, text if fresh else f"{text} (nothing new)")
+            act = self._sync, (label, text)
         elif failed(text):
-            self._try(label, text)
+            act = self._try, (label, self._texts.number(text))
         else:
-            self.plain[text] = self._append(label, text)
+            act = self._own[label].append, self._texts.number(text)
+        self.known[line] = act
+        return act
 
     def strands(self) -> Strands:
         """What was read."""
         processes: dict[str, Strand] = {}
-        for label in sorted(self.own, key=_order):
+        for label in sorted(self._own, key=_order):
             owner = self._owner(label)
             strand = processes.get(owner)
             if strand is None:
@@ -157,33 +166,36 @@ class _Reading:
                 parent = self._owner(above) if above else None
                 strand = Strand(owner, parent, self._programs.get(owner, ""), [], [], [])
                 processes[owner] = strand
-            (strand.main if label == owner else strand.others).extend(self.own[label])
+            (strand.main if label == owner else strand.others).extend(self._own[label])
         for label, strand in processes.items():
             if strand.parent in processes:
                 processes[strand.parent].children.append(label)
-        for numbers in self.own.values():
-            self._tally.update(numbers)
-        return Strands(processes, dict(self._moved), self._tally)
+        tally = Counter[int]()
+        for numbers in self._own.values():
+            tally.update(numbers)
+        moved: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for number, times in Counter(self._moves).items():
+            transfer = self._transfers[number]
+            if transfer.size:
+                moved[transfer.key] += times * transfer.size
+        return Strands(processes, dict(moved), tally)
 
-    def _append(self, label: str, text: str) -> int:
-        number = self._texts.number(text)
-        self.own[label].append(number)
-        return number
+    def _write(self, number: int) -> None:
+        transfer = self._transfers[number]
+        self._moves.append(number)
+        if transfer.unsynced is not None:
+            transfer.unsynced.add(transfer.key[1])
 
-    def _transfer(self, label: str, name: str, text: str) -> None:
-        known = self._transfers.get(text)
-        if known is None:
-            known = self._transfers[text] = _transfer(name, text)
-        key, size = known
-        if size:
-            self._moved[key] += size
-        if key[0] == "write":
-            self._unsynced[self._owner(label)].add(key[1])
+    def _sync(self, what: tuple[str, str]) -> None:
+        label, text = what
+        path, unsynced = inside(text).partition(", ")[0], self._unsynced[self._owner(label)]
+        self._own[label].append(self._texts.number(text if path in unsynced else f"{text} (nothing new)"))
+        unsynced.discard(path)
 
-    def _try(self, label: str, text: str) -> None:
+    def _try(self, what: tuple[str, int]) -> None:
         """Something that failed: left out where it only repeats the try before, with all that led to it."""
-        number = self._texts.number(text)
-        own = self.own[label]
+        label, number = what
+        own = self._own[label]
         for between in range(_LONGEST_CYCLE):
             before = own[-between - 1 - between : -between - 1] if between else []
             last = own[-between:] if between else []

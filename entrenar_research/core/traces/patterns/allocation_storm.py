@@ -55,23 +55,24 @@ class _Churn(msgspec.Struct):
 def find(activity: Activity, among: Among) -> PatternFinding:
     """The process with the highest confidence."""
     churns: dict[Life, _Churn] = {}
-    for place, call in enumerate(activity.calls):
-        process = leader(activity.life(call))
-        churn = churns.get(process)
+    of_life: dict[Life, _Churn] = {}
+    for place, (call, life) in enumerate(zip(activity.calls, activity.lives, strict=True)):
+        churn = of_life.get(life)
         if churn is None:
-            churn = churns[process] = _Churn(set())
-        churn.calls += churn.given > 0
+            churn = of_life[life] = churns.setdefault(leader(life), _Churn(set()))
+        if churn.given:
+            churn.calls += 1
         if call.name in _MEMORY:
             _take(churn, call, place)
         elif call.name in EXECUTIONS and call.error is None:
             churn.mapped, churn.heap = set(), 0
     judged = {life: churn for life, churn in churns.items() if among(activity.program(life))}
-    life = max(judged, key=lambda life: (_confidence(judged[life]), judged[life].cycles), default=None)
-    if life is None or _confidence(judged[life]) <= 0:
-        cycles = judged[life].cycles if life is not None else 0
+    worst = max(judged, key=lambda life: (_confidence(judged[life]), judged[life].cycles), default=None)
+    if worst is None or _confidence(judged[worst]) <= 0:
+        cycles = judged[worst].cycles if worst is not None else 0
         words = f"memory is given back or moved {cycles} times at most, too seldom to tell"
         return absent(PATTERN, words, applicable=True, metric=float(cycles))
-    churn = judged[life]
+    churn = judged[worst]
     span = activity.span(range(churn.first, churn.last + 1))
     return found(
         PATTERN,
@@ -79,7 +80,7 @@ def find(activity: Activity, among: Among) -> PatternFinding:
         metric=float(churn.cycles),
         explanation=f"memory is got and given back or moved {churn.cycles} times; {churn.share:.0%} of the "
         f"{churn.at_last[1]} calls meanwhile are about memory",
-        place=activity.place(life) + (f", span {span!r}" if span else ""),
+        place=activity.place(worst) + (f", span {span!r}" if span else ""),
         calls=(churn.first, churn.last),
         critical=churn.cycles >= _CRITICAL_CYCLES,
     )

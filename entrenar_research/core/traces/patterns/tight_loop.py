@@ -29,6 +29,7 @@ getsockname getpeername statfs fstatfs"""
 _QUESTIONS: Final = LOOKS | POLLS | SLEEPS | frozenset(_ASKS.split())
 _ON_PATHS: Final = LOOKS | OPENS
 _TRANSFERS: Final = TRANSFERS | {"pread64", "pwrite64", "preadv", "pwritev", "getdents64", "getdents"}
+_DOUBTFUL: Final = _TRANSFERS | SIGNALS | {"futex", "wait4", "waitpid"}
 # They neither get anything on nor ask: a file that is opened, found empty and closed again is no progress.
 _NEUTRAL: Final = OPENS | {"close", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn"}
 
@@ -119,10 +120,12 @@ def _fruitless(call: DocumentedCall) -> bool:
     """Whether nothing came of a call."""
     if call.error is not None or call.name in _QUESTIONS:
         return True
+    if call.name not in _DOUBTFUL:
+        return False
     if call.name in _TRANSFERS:
         return call.result == "0"
     if call.name == "futex":
         return "FUTEX_WAKE" in call.arguments and call.result == "0"
     if call.name in SIGNALS:
         return call.arguments.endswith(", 0")  # asks whether a process is there
-    return call.name in ("wait4", "waitpid") and call.result == "0"
+    return call.result == "0"

@@ -98,20 +98,37 @@ def unpack_array(form: NumbersForm, part: bytes, name: str) -> tuple[Numbers, ND
     return whole, missing
 
 
-def unpack_numbers(form: NumbersForm, part: bytes, name: str) -> list[int | None]:
-    """What `pack_numbers` was given.
+def unpack_numbers(form: NumbersForm, part: bytes, name: str, order: Numbers | None = None) -> list[int | None]:
+    """What `pack_numbers` was given; with `order`, each at the place that this gives it.
 
     Raises:
         IntegrityError: if the part is not as its form says.
     """
     if form.width == -1:
         texts = msgspec.json.decode(part, type=list[str | None])
-        return [None if text is None else int(text) for text in texts]
+        numbers = np.array([None if text is None else int(text) for text in texts], dtype=object)
+        return _listed(numbers, order)
     array, missing = unpack_array(form, part, name)
-    found: list[int | None] = array.tolist()
+    found: list[int | None] = _listed(array, order)
     if missing is not None:
-        for place in np.flatnonzero(missing):
+        places = np.flatnonzero(missing)
+        for place in (places if order is None else order[places]).tolist():
             found[place] = None
+    return found
+
+
+def _listed(values: NDArray[Any], order: Numbers | None) -> list[Any]:
+    return list((values if order is None else placed(values, order)).tolist())
+
+
+def placed(values: NDArray[Any], order: Numbers) -> NDArray[Any]:
+    """The values, each at the place that `order` gives it.
+
+    Raises:
+        ValueError: if there are more of them, or fewer, than places.
+    """
+    found = np.empty(len(order), dtype=values.dtype)
+    found[order] = values
     return found
 
 
@@ -176,18 +193,29 @@ def unpack_list(form: WordsForm, words: bytes, lengths: bytes, name: str) -> lis
 
 
 def _pieces(words: bytes, sizes: Numbers) -> Iterator[str]:
-    end = 0
-    for size in sizes.tolist():
-        start, end = end, end + size
+    ends = np.cumsum(sizes).tolist()
+    if words.isascii():  # as many letters as bytes
+        text, start = words.decode(), 0
+        for end in ends:
+            yield text[start:end]
+            start = end
+        return
+    start = 0
+    for end in ends:
         yield words[start:end].decode()
+        start = end
 
 
-def unpack_words(form: WordsForm, parts: Sequence[bytes], name: str) -> list[str | None]:
-    """What `pack_words` was given.
+def unpack_words(form: WordsForm, parts: Sequence[bytes], name: str, order: Numbers | None = None) -> list[str | None]:
+    """What `pack_words` was given; with `order`, each at the place that this gives it.
 
     Raises:
         IntegrityError: if the parts are not as their form says.
     """
     words = unpack_list(form, parts[0], parts[1], name)
-    places: Any = unpack_places(form.places, parts[2], name, len(words)).tolist()
-    return [words[place] for place in places]
+    return chosen(words, unpack_places(form.places, parts[2], name, len(words)), order)
+
+
+def chosen(words: Sequence[str | None], places: Numbers, order: Numbers | None = None) -> list[Any]:
+    """The words at these places; with `order`, each at the place that this gives it."""
+    return list(np.array(words, dtype=object)[places if order is None else placed(places, order)].tolist())

@@ -9,7 +9,9 @@ beginnings, which lie in the order of the trace: what is alike lies together, an
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +40,7 @@ _FIXED: Final = len(MAGIC) + 6
 _DIGEST: Final = hashlib.sha256().digest_size
 _LARGEST: Final = 8 << 30
 _LISTS: Final = ("spans", "ends", "lines", "calls")
+_LINES: Final = ("line", "began", "took")
 _ENDS: Final = ("thread", "at", "status", "signal")
 _SPANS: Final = ("id", "parent", "name", "attributes", "process", "began", "ended", "failed")
 _BY_NAME: Final = ("took", "arguments", "result", "error", "span")
@@ -107,7 +110,7 @@ def pack(
         UsageError: if there is no such algorithm or level.
     """
     level = codecs.level_of(algorithm, level)
-    original = len(document.encode(found))
+    original = sum(map(len, document.pieces(found)))
     if original <= threshold:
         algorithm, level = "none", None
     writing = _Writing()
@@ -200,12 +203,9 @@ def unpack(data: bytes, name: str) -> TraceDocument:
         document.refuse_schema(head.schema, name)
         return TraceDocument(
             **msgspec.structs.asdict(head),
-            spans=tuple(DocumentedSpan(*row) for row in _rows(_span_fields(reading))),
-            ends=tuple(DocumentedEnd(*row) for row in _rows(reading.column(f"ends.{field}") for field in _ENDS)),
-            lines=tuple(
-                DocumentedLine(*row)
-                for row in _rows(reading.column(f"lines.{field}") for field in ("line", "began", "took"))
-            ),
+            spans=tuple(starmap(DocumentedSpan, _rows(_span_fields(reading)))),
+            ends=tuple(starmap(DocumentedEnd, _rows(reading.column(f"ends.{field}") for field in _ENDS))),
+            lines=tuple(starmap(DocumentedLine, _rows(reading.column(f"lines.{field}") for field in _LINES))),
             calls=_read_calls(reading),
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, KeyError, IndexError) as error:
@@ -224,28 +224,20 @@ def _rows(fields: Iterable[list[Any]]) -> Iterable[tuple[Any, ...]]:
 def _read_calls(reading: _Reading) -> tuple[DocumentedCall, ...]:
     words, places = reading.words("calls.name")
     order = np.argsort(places, kind="stable")
-    names = [words[place] for place in places.tolist()]
-    took, arguments, result, error, span = (_in_order(reading.column(f"calls.{field}"), order) for field in _BY_NAME)
+    took, arguments, result, error, span = (reading.column(f"calls.{field}", order) for field in _BY_NAME)
     thread = reading.column("calls.thread")
-    process = [one + more for one, more in zip(thread, reading.column("calls.process"), strict=True)]
-    began = _began(reading, took)
-    fields = (process, thread, began, took, names, arguments, result, error, span)
-    return tuple(DocumentedCall(*row) for row in zip(*fields, strict=True))
+    process = map(operator.add, thread, reading.column("calls.process"))
+    names = columns.chosen(words, places)
+    fields = (process, thread, _began(reading, order), took, names, arguments, result, error, span)
+    return tuple(starmap(DocumentedCall, zip(*fields, strict=True)))
 
 
-def _in_order(values: list[Any], order: NDArray[np.int64]) -> list[Any]:
-    found = np.empty(len(values), dtype=object)
-    found[order] = np.fromiter(values, dtype=object, count=len(values))
-    return list(found.tolist())
-
-
-def _began(reading: _Reading, took: list[int | None]) -> list[Any]:
+def _began(reading: _Reading, order: NDArray[np.int64]) -> list[Any]:
     """The inverse of `_since_last`."""
-    written = reading.column("calls.began")
     if any(reading.header.forms[name].width == -1 for name in ("calls.began", "calls.took")):  # type: ignore[union-attr]
-        return written
-    since = np.array(written, dtype=np.int64).view(np.uint64)
-    spent = np.array([value or 0 for value in took], dtype=np.int64).view(np.uint64)
+        return reading.column("calls.began")
+    since = reading.array("calls.began").view(np.uint64)
+    spent = columns.placed(reading.array("calls.took"), order).view(np.uint64)
     since[1:] += spent[:-1]
     return list(np.cumsum(since, dtype=np.uint64).view(np.int64).tolist())
 
@@ -323,11 +315,12 @@ class _Reading:
         stored = self._data[self._starts[number] : self._starts[number + 1]]
         return codecs.decompress(self.header.algorithm, stored, self.header.parts[number].plain, self._name)
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str, order: NDArray[np.int64] | None = None) -> list[Any]:
+        """A column; with `order`, each value at the place that this gives it."""
         form, first = self.header.forms[name], self._first[name]
         if isinstance(form, WordsForm):
-            return columns.unpack_words(form, [self.part(first + place) for place in range(3)], self._name)
-        return columns.unpack_numbers(form, self.part(first), self._name)
+            return columns.unpack_words(form, [self.part(first + place) for place in range(3)], self._name, order)
+        return columns.unpack_numbers(form, self.part(first), self._name, order)
 
     def words(self, name: str) -> tuple[list[str | None], columns.Numbers]:
         """The words of a column and the place of each of its texts among them."""
