@@ -1,35 +1,54 @@
-# What Nix can say about this study without fetching anything: no inputs, so no lock file, and it evaluates offline.
+# This study, for Nix: no inputs, so no lock file, and everything evaluates offline. The files that the toolchain is
+# made of are named by digest in nix/closure.lock.json; `entrenar-research env seed` puts them into the store.
 #
-#   nix eval .#lib.study --json     the study's name and its experiments
-#   nix run .                       the same, for people
-#
-# It builds nothing yet: experiments run on the host (`make demo`), and what they prove is marked as not hermetic.
+#   nix build .#NAME              an experiment: the output is its result and nothing else
+#   nix build .#NAME --rebuild    once more, and complain if a byte differs
+#   nix run .#NAME                build it and show digests and metrics
+#   nix build .#NAME-traced       with its system calls and streams as the output `trace`
+#   nix shell .#toolchain         the Python that experiments run with
+#   nix flake check               build everything
 {
-  description = "A computational study that a stranger can check; for now Nix lists its experiments and builds none";
+  description = "A computational study that a stranger can check";
 
   outputs = { self }:
     let
-      systems = [ "x86_64-linux" "aarch64-linux" ];
-      forEach = names: value: builtins.listToAttrs (map (name: { inherit name; value = value name; }) names);
+      locked = builtins.pathExists ./nix/closure.lock.json && builtins.pathExists ./nix/experiments.json;
+      study = import ./nix { root = ./.; };
+      inherit (study) lock toolchain;
+      system = lock.system;
+      names = builtins.attrNames study.experiments;
+      each = make: builtins.listToAttrs (map make names);
+
+      # A program that shows a result: in the store, and from the toolchain alone.
+      shown = name: derivation {
+        name = "show-${name}";
+        inherit system;
+        builder = "${toolchain.busybox}/bin/busybox";
+        args = [ "sh" "-c" "$busybox/bin/busybox mkdir -p $out/bin && $busybox/bin/busybox printf '%s' \"$script\" > $out/bin/show-${name} && $busybox/bin/busybox chmod +x $out/bin/show-${name}" ];
+        inherit (toolchain) busybox;
+        script = "#!${toolchain.busybox}/bin/busybox sh\nexec ${toolchain.environment}/bin/python3 -I -B ${toolchain.text ./nix/show-result.py} ${name} ${study.experiments.${name}}\n";
+      };
 
       folder = ./experiments;
       entries = if builtins.pathExists folder then builtins.readDir folder else { };
-      isExperiment = name:
-        entries.${name} == "directory" && builtins.pathExists (folder + "/${name}/experiment.yaml");
+      declared = builtins.filter
+        (name: entries.${name} == "directory" && builtins.pathExists (folder + "/${name}/experiment.yaml"))
+        (builtins.attrNames entries);
     in
-    {
-      lib.study = {
-        name = "entrenar-research";
-        experiments = builtins.filter isExperiment (builtins.attrNames entries);
-      };
+    { lib.study.experiments = declared; } // (if !locked then { } else {
+      packages.${system} = study.experiments
+        // each (name: { name = "${name}-traced"; value = study.traced.full.${name}; })
+        // { toolchain = toolchain.environment; };
 
-      apps = forEach systems (system: {
-        default = {
+      apps.${system} = each (name: {
+        inherit name;
+        value = {
           type = "app";
-          # The source is in the store already. Without its context, because Nix 2.8 takes every context for that of
-          # a derivation and stops.
-          program = builtins.unsafeDiscardStringContext "${self}/scripts/list-experiments";
+          program = "${shown name}/bin/show-${name}";
+          meta.description = "Build ${name} and show its result";
         };
       });
-    };
+
+      checks.${system} = study.experiments;
+    });
 }

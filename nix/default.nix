@@ -3,11 +3,14 @@
 { root ? ../.
 , lock ? builtins.fromJSON (builtins.readFile (root + "/nix/closure.lock.json"))
 , jobs ? builtins.fromJSON (builtins.readFile (root + "/nix/experiments.json"))
+, run ? null
+, parent ? null
 }:
 let
   toolchain = import ./toolchain.nix { inherit lock; };
   built = evidence: builtins.mapAttrs
-    (name: job: import ./experiment.nix { inherit toolchain lock root name job evidence; })
+    (name: job: import ./experiment.nix ({ inherit toolchain lock root name job evidence; }
+      // (if evidence == null then { } else { inherit run parent; })))
     jobs.experiments;
 in
 {

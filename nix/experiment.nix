@@ -1,6 +1,8 @@
 # One experiment as a derivation. `$out` is its result and nothing else, so that it is the same wherever and whenever
 # it is built; with `evidence` a second output keeps what was observed of this one execution.
-{ toolchain, lock, root, name, job, evidence ? null }:
+#
+# `run` and `parent` are the run's own id and span: a run is executed, however often the same was built before.
+{ toolchain, lock, root, name, job, evidence ? null, run ? null, parent ? null }:
 let
   inherit (toolchain) busybox environment python blob text;
 
@@ -22,7 +24,7 @@ let
     outputHash = data.nar;
     preferLocalBuild = true;
   };
-  data = map (item: if item ? nar then tree item else blob item) job.data;
+  data = map (item: if item ? nar then tree item else blob item) (job.data or [ ]);
 in
 derivation (lock.pins // {
   name = if evidence == null then name else "${name}-${evidence}";
@@ -32,8 +34,13 @@ derivation (lock.pins // {
   PATH = "${environment}/bin";
   inherit busybox environment python;
   sources = sources ++ data;
-  places = builtins.toJSON (job.files ++ map (item: item.path) job.data);
-  job = builtins.toJSON { inherit (job) command result outputs environment; };
+  places = builtins.toJSON (job.files ++ map (item: item.path) (job.data or [ ]));
+  job = builtins.toJSON {
+    inherit (job) command result;
+    outputs = job.outputs or [ ];
+    environment = job.environment or { };
+  };
   pins = builtins.attrNames lock.pins;
   outputs = if evidence == null then [ "out" ] else [ "out" "trace" ];
-} // (if evidence == null then { } else { level = evidence; }))
+} // (if evidence == null then { } else { level = evidence; })
+  // (if run == null then { } else { inherit run parent; }))

@@ -2,8 +2,10 @@
 
 With an output `trace` its streams, what it logged, how it ended and, unless $level is `none`, its system calls are kept
 as well. A command that fails leaves the same in `evidence` of the build directory, for whoever asked Nix to keep that.
+The command is told of its run by the variables that `entrenar-research run` tells it by.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -18,17 +20,22 @@ from typing import Any, BinaryIO
 OBSERVED = "%file,%process,%network,fchdir,?open_by_handle_at,?io_uring_setup"
 BUILD = Path.cwd()
 STUDY, EVIDENCE = BUILD / "study", BUILD / "evidence"
-RUN = EVIDENCE / "run"
 
 
 def main() -> int:
     """Lays everything out, runs the command, keeps what it made: its exit status."""
     job = json.loads(os.environ["job"])
     lay_out(json.loads(os.environ["places"]), os.environ["sources"].split())
-    RUN.mkdir(parents=True)
-    (STUDY / job["result"]).mkdir(parents=True)
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: a build whose Nix was killed is of no use to anybody
+    run = STUDY / "runs" / os.environ.get("run", "here")
+    for directory in (EVIDENCE, run, STUDY / job["result"]):
+        directory.mkdir(parents=True, exist_ok=True)
+    told = {"ENTRENAR_STUDY": str(STUDY), "ENTRENAR_RUN": f"runs/{run.name}", "ENTRENAR_RESULT": job["result"]}
+    if "parent" in os.environ:
+        told["TRACEPARENT"] = os.environ["parent"]
     level = os.environ.get("level", "none")
-    status = execute(traced(job["command"], level), environment(job))
+    status = execute(traced(job["command"], level), environment(job) | told)
+    shutil.copytree(run, EVIDENCE / "run")
     if status != 0:
         return status
     collect(job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from entrenar_research.runners.port import Ended, Job, Runner
 from entrenar_research.tools import execution
 
@@ -10,6 +12,11 @@ class Host:
     """Executes a job in the environment of the caller."""
 
     name = "host"
+    seals = False
+
+    def unavailable(self, environment: Mapping[str, str]) -> str | None:
+        """Always here."""
+        return None
 
     def execute(self, job: Job) -> Ended:
         """Runs the job to its end.

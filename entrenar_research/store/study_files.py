@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from entrenar_research.core import relations
+from entrenar_research.core.citing import doi
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.tracking import plans
 from entrenar_research.errors import InvalidFileError, NotAStudyError, UsageError
@@ -97,6 +98,7 @@ class StudyFiles:
         document = Document(files.read_text(self.root / relative, shown=relative), relative)
         declaration = document.convert(Declaration)
         _check_paths(declaration, document, f"experiments/{name}/result")
+        _check_dois(declaration, document)
         _check_plan(declaration.plan, document)
         declaration = _normal(declaration)
         _check_relations(declaration, document)
@@ -163,6 +165,7 @@ def declaration_text(declaration: Declaration) -> str:
         "seed",
         "code",
         "inputs",
+        "dois",
         "outputs",
         "metrics",
         "plots",
@@ -202,6 +205,20 @@ def _check_paths(declaration: Declaration, document: Document, result: str) -> N
             )
 
 
+def _check_dois(declaration: Declaration, document: Document) -> None:
+    known = {posixpath.normpath(path) for path in (*declaration.code, *declaration.inputs)}
+    for path, text in declaration.dois.items():
+        where = f"{document.name}, line {document.line(['dois', path])}: `dois`"
+        if posixpath.normpath(path) not in known:
+            raise InvalidFileError(f"{where}: {path!r} is neither among `code` nor among `inputs`")
+        try:
+            bare = doi.parse_doi(text)
+        except UsageError as error:
+            raise InvalidFileError(f"{where}: {error.message}", hint=error.hint) from error
+        if bare != text:
+            raise InvalidFileError(f"{where}: found {text!r}, expected it bare: {bare}")
+
+
 def _check_plan(plan: Plan, document: Document) -> None:
     senseless = plans.check(plan)
     if senseless is not None:
@@ -230,6 +247,7 @@ def _normal(declaration: Declaration) -> Declaration:
         params=None if declaration.params is None else normal(declaration.params),
         code=tuple(map(normal, declaration.code)),
         inputs=tuple(map(normal, declaration.inputs)),
+        dois={normal(path): text for path, text in declaration.dois.items()},
         outputs=tuple(
             normal(item) if isinstance(item, str) else Collected(path=normal(item.path), source=normal(item.source))
             for item in declaration.outputs

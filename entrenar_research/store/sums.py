@@ -14,6 +14,9 @@ from entrenar_research.store import files, hashing
 NAME = "SHA256SUMS"
 _PART = re.compile(r"(^|/)\.[^/]*\.part(/|$)")
 """A file that is being written, by us or by a process that died, or a directory that is being deleted."""
+_RUN = "run.yaml"
+_ADDED = re.compile(r"proof\.intoto\.jsonl|attestations/[^/]+")
+"""What is added to a closed run: it is signed, and checked for itself."""
 
 
 def _members(directory: Path) -> list[str]:
@@ -21,7 +24,9 @@ def _members(directory: Path) -> list[str]:
     for top, _, names in os.walk(directory):
         inside = os.path.relpath(top, directory)
         found += [name if inside == "." else f"{inside}/{name}" for name in names]
-    ignored = (NAME, ".gitignore")
+    ignored = {NAME, ".gitignore"}
+    if _RUN in found:
+        ignored |= {path for path in found if _ADDED.fullmatch(path)}
     return sorted(
         path for path in found if path not in ignored and not path.endswith(".dvc") and not _PART.search(path)
     )

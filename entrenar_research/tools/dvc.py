@@ -67,3 +67,12 @@ def commit(root: Path, *targets: str) -> None:
         ToolError: if DVC refuses.
     """
     call(root, "commit", "--force", *targets)
+
+
+def cache_directory(root: Path) -> Path:
+    """Where the cache of a study is, also if a person has put it elsewhere (`dvc cache dir`).
+
+    Raises:
+        ToolError: if DVC cannot say.
+    """
+    return Path(root, call(root, "cache", "dir").text)

@@ -276,6 +276,35 @@ class Git:
         packed = {"pack.threads": "1", "pack.window": "0", "pack.depth": "0", "pack.compression": "6"}
         return self.call("bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags", settings=packed).stdout
 
+    def write_bundle(self, target: Path, *, without: Sequence[str] = ()) -> None:
+        """Writes HEAD, branches, tags and notes as a Git bundle; what the objects `without` lead to is left out.
+
+        Raises:
+            ToolError: if it would be empty, or Git refuses.
+        """
+        excluded = [f"^{object_id}" for object_id in without]
+        wanted = ("HEAD", "--branches", "--tags", "--glob=refs/notes/*")
+        self.call("bundle", "create", "--quiet", str(target.absolute()), *wanted, *excluded)
+
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off (`git clone --depth`)."""
+        return self.call("rev-parse", "--is-shallow-repository").text == "true"
+
+    def branch(self) -> str | None:
+        """The branch that is checked out, or None for a bare commit."""
+        done = self.call("symbolic-ref", "--quiet", "--short", "HEAD", check=False)
+        return done.text if done.status == 0 else None
+
+    def fetch(self, bundle: Path) -> None:
+        """Gets branches (as those of `origin`) and tags from a Git bundle; no tag that is here is moved.
+
+        Raises:
+            ToolError: if the bundle is damaged or builds on what is not here, or a tag is another one here.
+        """
+        wanted = ("+refs/heads/*:refs/remotes/origin/*", "refs/tags/*:refs/tags/*")
+        checked = {"fetch.fsckObjects": "true"}
+        self.call("fetch", "--quiet", "--no-auto-gc", str(bundle.absolute()), *wanted, settings=checked)
+
 
 def _quoted(path: str) -> str:
     """A path as one line of input: in C's notation where it could be misread."""
@@ -296,3 +325,26 @@ def clone_history(bundle: Path, git_dir: Path) -> Git:
     except ToolError as error:
         raise IntegrityError(f"{bundle.name}: the history cannot be read: {error.message}") from error
     return Git(git_dir.parent, git_dir=git_dir)
+
+
+def bundled(bundle: Path) -> dict[str, str]:
+    """The references in a Git bundle with the objects that they lead to.
+
+    Raises:
+        ToolError: if it cannot be read.
+    """
+    lines = process.run(["git", "bundle", "list-heads", str(bundle.absolute())]).text.splitlines()
+    return {name: object_id for object_id, name in (line.split(" ", 1) for line in lines)}
+
+
+def clone(source: Path, target: Path) -> Git:
+    """Clones a Git bundle, or a repository, into the new directory `target`, every object of a bundle checked.
+
+    Nothing is checked out.
+
+    Raises:
+        ToolError: if the bundle is damaged.
+    """
+    checked = ("-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true")
+    process.run(["git", *checked, "clone", "--quiet", "--no-checkout", str(source.absolute()), str(target)])
+    return Git(target)

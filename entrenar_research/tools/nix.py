@@ -5,11 +5,14 @@ Nothing of /etc/nix is read or changed. Every build is in the sandbox or it is n
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import functools
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,11 +58,14 @@ class Nix:
             MissingToolError: if Nix is absent.
             ToolError: if it fails and `check`.
         """
+        return process.run(self.command(argv), check=check, cwd=cwd, env=self.environment(), timeout=timeout)
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """A command of Nix as one on this store."""
         where = [] if self.store is None else ["--store", str(self.store)]
         program, *rest = argv
         at = 0 if program != "nix" else _verbs(rest)
-        words = [program, *rest[:at], *where, *rest[at:]]
-        return process.run(words, check=check, cwd=cwd, env=self.environment(), timeout=timeout)
+        return [program, *rest[:at], *where, *rest[at:]]
 
     def environment(self) -> dict[str, str]:
         """The environment for commands of Nix: the caller's, with our configuration instead of the machine's."""
@@ -94,6 +100,11 @@ class Nix:
         """Puts a file into the store under a name, known by its digest: its store path."""
         return self.run(["nix", "store", "add-file", "--name", name, str(path)]).text.strip()
 
+    def add_files(self, paths: Sequence[Path]) -> tuple[str, ...]:
+        """Puts files into the store under the names they have, known by their digests: their store paths."""
+        words = ["nix-store", "--add-fixed", "sha256", *map(str, paths)]
+        return tuple(self.run(words, timeout=None).text.split()) if paths else ()
+
     def add_directory(self, name: str, path: Path) -> str:
         """Puts a directory into the store under a name, known by the digest of its archive: its store path."""
         return self.run(["nix", "store", "add-path", "--name", name, str(path)]).text.strip()
@@ -109,6 +120,79 @@ class Nix:
         found = json.loads(self.run(["nix", "path-info", "--json", *options, *paths]).text)
         # A list until Nix 2.18, then a map.
         return {item["path"]: item for item in found} if isinstance(found, list) else found
+
+    def evaluate(self, flake: Path, attribute: str, function: str) -> Any:
+        """What a function, an expression of Nix, makes of an attribute of the flake in a directory, read as JSON.
+
+        Raises:
+            ToolError: if it cannot be evaluated.
+        """
+        argv = ["nix", "eval", "--offline", "--json", f".#{attribute}", "--apply", function]
+        return json.loads(self.run(argv, cwd=flake).text)
+
+    def means(self, derivations: Sequence[str]) -> tuple[str, ...]:
+        """All that these derivations are built from and what they made, as far as it is in the store, sorted.
+
+        The derivations themselves are left out: evaluation makes them anew.
+        """
+        found = self.run(["nix-store", "--query", "--requisites", "--include-outputs", *derivations]).text.split()
+        return tuple(sorted(path for path in found if not path.endswith(".drv")))
+
+    def copy_to(self, cache: Path, paths: Sequence[str], key: Path) -> None:
+        """Copies paths into a binary cache, compressed with Zstandard, each signed with the secret key in a file.
+
+        What the cache has already is left as it is.
+
+        Raises:
+            ToolError: if it fails.
+        """
+        cache.mkdir(parents=True, exist_ok=True)
+        with _plain(cache, key) as (place, secret):
+            how = f"compression=zstd&parallel-compression=true&secret-key={secret}"
+            self.run(["nix", "copy", "--to", f"file://{place}?{how}", *paths], timeout=None)
+
+    def copy_from(self, cache: Path, paths: Sequence[str]) -> None:
+        """Copies paths and what they need out of a binary cache.
+
+        Only what a trusted key signed gets in, and what is known by its content.
+
+        Raises:
+            ToolError: if it fails, also because something lacks a trusted signature or is damaged.
+        """
+        with _plain(cache) as (place,):
+            self.run(["nix", "copy", "--offline", "--from", f"file://{place}", *paths], timeout=None)
+
+    def verify(self, paths: Sequence[str]) -> None:
+        """Reads paths and what they need again: the content is as registered, and a trusted key signed it.
+
+        Raises:
+            ToolError: if not.
+        """
+        self.run(["nix", "store", "verify", "--recursive", "--sigs-needed", "1", *paths], timeout=None)
+
+    def make_key(self, name: str) -> str:
+        """A new secret key for signatures of store paths (`name:base64`)."""
+        return self.run(["nix", "key", "generate-secret", "--key-name", name]).text.strip()
+
+    def public_key(self, secret: str) -> str:
+        """The public half of a secret key.
+
+        Raises:
+            ToolError: if it is no key.
+        """
+        done = process.run(
+            self.command(["nix", "key", "convert-secret-to-public"]),
+            stdin=secret.encode("utf-8", "replace"),
+            env=self.environment(),
+            timeout=_SECONDS,
+        )
+        return done.text.strip()
+
+
+def hex_digest(sri: str) -> str:
+    """`sha256:<hex>` of a digest as Nix writes it (`sha256-<base64>`)."""
+    algorithm, _, value = sri.partition("-")
+    return f"{algorithm}:{base64.b64decode(value).hex()}"
 
 
 def version() -> str | None:
@@ -165,6 +249,16 @@ def _build_users() -> str:
         return "nixbld" if grp.getgrnam("nixbld").gr_mem else ""
     except KeyError:
         return ""
+
+
+@contextlib.contextmanager
+def _plain(*places: Path) -> Iterator[tuple[Path, ...]]:
+    """Other names for files and directories: in the address of a store a `?` or `%` means something else."""
+    with tempfile.TemporaryDirectory(prefix="entrenar-nix-") as directory:
+        names = tuple(Path(directory, str(number)) for number in range(len(places)))
+        for name, place in zip(names, places, strict=True):
+            name.symlink_to(place.absolute())
+        yield names
 
 
 def _verbs(words: Sequence[str]) -> int:

@@ -85,6 +85,23 @@ def verify(
         stream.flush()
         argv = ["ssh-keygen", "-Y", "verify", "-f", str(allowed_signers), "-I", identity, "-n", namespace]
         done = process.run([*argv, "-s", stream.name, f"-Overify-time={moment}"], stdin=data, check=False)
+    return _checked(done)
+
+
+def signed_by(data: bytes, signature: str, *, namespace: str) -> Checked:
+    """Whether a signature is good, whoever made it: for showing the fingerprint of the key to a person.
+
+    Raises:
+        MissingToolError: if ssh-keygen is absent.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".sig") as stream:
+        stream.write(signature.encode("utf-8", "replace"))
+        stream.flush()
+        argv = ["ssh-keygen", "-Y", "check-novalidate", "-n", namespace, "-s", stream.name]
+        return _checked(process.run(argv, stdin=data, check=False))
+
+
+def _checked(done: process.Completed) -> Checked:
     said = (done.stdout + done.stderr).decode("utf-8", "replace").strip().replace("\n", "; ")
     found = re.search(r" with \S+ key (SHA256:\S+)$", done.text)
     return Checked(good=done.status == 0, fingerprint=found[1] if found else None, message=said)

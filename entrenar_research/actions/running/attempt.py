@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from entrenar_research.actions.hermetic import inside
 from entrenar_research.actions.running import conclusion, diagnosis, observation, recipes, sealing, surroundings
+from entrenar_research.actions.running.failed import CANCELLED, Failed, of_command
+from entrenar_research.actions.traces import choosing, spans
 from entrenar_research.actions.traces import files as trace_files
 from entrenar_research.actions.traces import source as trace_source
-from entrenar_research.actions.traces import spans
+from entrenar_research.actions.traces.choosing import Tracers
 from entrenar_research.client import liveness
 from entrenar_research.core import digests, pins, recipe
 from entrenar_research.core.tracking import handover, plans
@@ -24,7 +25,7 @@ from entrenar_research.errors import InterruptedRunError, ResearchError, RunFail
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Observed, RunRecord, RunStatus, TraceSummary
 from entrenar_research.models.tracking import Failure, Holder
-from entrenar_research.runners.port import Ended, Job, Runner
+from entrenar_research.runners.port import Ended, Job, Runner, Sealed
 from entrenar_research.store import files, policy_file, run_files
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
@@ -33,9 +34,6 @@ from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tools import python
 from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
-
-_HARDLY_ANY = 64 << 10
-_CANCELLED = "run {} was interrupted; it is recorded as cancelled, the last good result is untouched"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +56,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is carried out with."""
 
     runner: Runner
-    tracer: Tracer
+    tracers: Tracers
     environment: Mapping[str, str]
     now: Callable[[], datetime.datetime]
     tool: str
@@ -93,8 +91,8 @@ class Attempt:
                 record = self._execute(self._begin(record), argv, area)
         except KeyboardInterrupt:
             self._abort(area, "cancelled", "interrupted", diagnosis.cancelled())
-            raise InterruptedRunError(_CANCELLED.format(record.id)) from None
-        except _Failed as failed:
+            raise InterruptedRunError(CANCELLED.format(record.id)) from None
+        except Failed as failed:
             self._abort(area, failed.status, failed.message, failed.context)
             if failed.status == "cancelled":
                 raise InterruptedRunError(failed.message) from failed.__cause__
@@ -150,7 +148,7 @@ class Attempt:
             self._record = record
         if ended.interrupted or ended.halted or ended.exit_status != 0:
             why = diagnosis.of_command(self.study.root, directory, record.argv, ended, kernel_says)
-            raise _failed(record, ended, directory, why)
+            raise of_command(record, ended, directory, why)
         return self._accept(record, area, before, seen)
 
     def job(self, record: RunRecord, argv: list[str], area: Staging) -> Job:
@@ -168,7 +166,14 @@ class Attempt:
             stdout=directory / "stdout.txt",
             stderr=directory / "stderr.txt",
             echo=self.options.echo,
+            writable=(area.directory, directory, *self._fixed_places()),
+            sealed=self._sealed(record, area, directory),
         )
+
+    def _sealed(self, record: RunRecord, area: Staging, directory: Path) -> Sealed | None:
+        if not self.means.runner.seals:
+            return None
+        return inside.sealed(self.study, self.experiment, self.ingredients, record, area, directory)
 
     def adopt(self, record: RunRecord, area: Staging, argv: list[str], streams: Sequence[Path]) -> RunRecord:
         """Makes a run of an execution that went well before there was a declaration (`experiment add`).
@@ -187,17 +192,17 @@ class Attempt:
             self._write_manifest(record.id, run_files.INPUTS, {p: h.sha256 for p, h in self.ingredients.files.items()})
             record, seen = self._observe(record, area, argv)
             record = self._accept(record, area, {}, seen)
-        except _Failed as failed:
+        except Failed as failed:
             raise RunFailedError(failed.message, hint=failed.hint) from failed.__cause__
         return conclusion.conclude(self.study, self.experiment, record, area, lock=True)
 
     def _observe(self, record: RunRecord, area: Staging, argv: list[str]) -> tuple[RunRecord, Observed | None]:
         """Reads the trace, keeps it in the run directory, and records what was loaded and touched."""
-        sourced = self._sourced(record)
+        sourced, tracer = self._sourced(record), self._reader(record)
         try:
             if sourced:
                 trace_source.take_stacks(area.trace_log, area.directory)
-            trace = self.means.tracer.read(area.trace_log, command=argv, level=record.trace.level)
+            trace = tracer.read(area.trace_log, command=argv, level=record.trace.level)
         except ResearchError as error:
             summary = msgspec.structs.replace(record.trace, status="unavailable", reason=error.message)
             return msgspec.structs.replace(record, trace=summary), None
@@ -210,21 +215,34 @@ class Attempt:
         moved = trace_files.relocated(trace, staged, self.experiment.result)
         logged = spans.joined(moved, self.runs.directory(record.id))
         document = trace_files.document(
-            moved, names, version=self.means.tracer.version(), spans=logged.spans, span_of=logged.span_of
+            moved, names, version=tracer.version(), spans=logged.spans, span_of=logged.span_of
         )
         trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace), self._compression)
         if sourced:
             found = trace_source.collect(area.directory, moved, names, document)
             files.write_atomically(self.runs.directory(record.id) / trace_files.SOURCE, found)
+        summary = msgspec.structs.replace(record.trace, calls=len(trace.calls), digest=document.trace_id)
+        record = msgspec.structs.replace(record, trace=summary)
+        if tracer.sees != "all":
+            return record, None  # nothing follows from what it does not show
         seen = observation.touched(self.study, trace, area.result)
+        if self.means.runner.seals:
+            observed = observation.compare(self.experiment.declaration, self.experiment, seen)
+            return msgspec.structs.replace(record, observed=observed), observed
         variables = {**self.means.environment, **pins.pinned(self.experiment.declaration.plan.cpus)}
         _, environment = surroundings.environment(
             record.argv[0], variables, directory=self.study.root, touched=seen.packages
         )
-        summary = msgspec.structs.replace(record.trace, calls=len(trace.calls), digest=document.trace_id)
         observed = observation.compare(self.experiment.declaration, self.experiment, seen)
-        record = msgspec.structs.replace(record, trace=summary, observed=observed, environment=environment)
-        return record, observed
+        return msgspec.structs.replace(record, observed=observed, environment=environment), observed
+
+    def _fixed_places(self) -> list[Path]:
+        """The directories of outputs that are not written to the result."""
+        sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
+        places = sorted({(self.study.root / path).parent for path in sources})
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+        return places
 
     def _fixed_outputs(self) -> dict[str, tuple[int, int]]:
         sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
@@ -234,16 +252,23 @@ class Attempt:
         level = record.trace.level
         if level == "none":
             return TraceSummary(level=level, status="none"), argv
-        tracer = self.means.tracer
-        reason = tracer.unavailable()
-        if reason is not None:
+        if self.means.runner.seals:
+            return inside.trace(self.study.root, level), argv
+        tracer = self.means.tracers.find(level)
+        if tracer is None:
+            reason = self.means.tracers.reason(level)
             self.means.announce(f"no trace: {reason}")
             return TraceSummary(level=level, status="unavailable", reason=reason), argv
-        version = f"{tracer.name} {tracer.version() or ''}".strip()
+        version = choosing.described(tracer)
         wrapped = tracer.wrap(argv, level=level, log=area.trace_log)
         if self._sourced(record):
             wrapped = trace_source.with_stacks(wrapped, self._program(record))
         return TraceSummary(level=level, status="recorded", tracer=version), wrapped
+
+    def _reader(self, record: RunRecord) -> Tracer:
+        """The tracer that reads what was traced: a sealed world has its own strace."""
+        tracers = self.means.tracers
+        return tracers.reader(inside.TRACER) if self.means.runner.seals else tracers.able(record.trace.level)
 
     def _sourced(self, record: RunRecord) -> bool:
         """Whether the trace is to say from where in the program its calls come."""
@@ -272,7 +297,7 @@ class Attempt:
             metrics = conclusion.read_metrics(self.experiment, area.result)
         except ResearchError as error:
             context = diagnosis.of_error(self.study.root, error, looked_for)
-            raise _Failed(error.message, error.hint, context) from error
+            raise Failed(error.message, error.hint, context) from error
         prefix = self.experiment.result
         self._write_manifest(
             record.id,
@@ -315,14 +340,6 @@ class Attempt:
         files.write_atomically(self.runs.directory(run_id) / name, digests.manifest(entries.items()))
 
 
-class _Failed(Exception):
-    """A run that went wrong."""
-
-    def __init__(self, message: str, hint: str | None, context: Failure, status: RunStatus = "failed") -> None:
-        super().__init__(message)
-        self.message, self.hint, self.context, self.status = message, hint, context, status
-
-
 def provisional(area: Staging) -> Path:
     """Where a command logs to that has no run directory yet (`experiment add`)."""
     return area.directory / "runs" / area.run_id
@@ -354,34 +371,5 @@ def concluded(record: RunRecord, ended: Ended, trace: TraceSummary, means: Means
         signal=ended.signal,
         usage=ended.usage,
         trace=trace,
+        hermetic=ended.hermetic,
     )
-
-
-def _failed(record: RunRecord, ended: Ended, directory: os.PathLike[str], context: Failure) -> _Failed:
-    if ended.interrupted:
-        return _Failed(_CANCELLED.format(record.id), None, context, "cancelled")
-    if ended.halted is not None:
-        return _Failed(ended.halted, None, context, "cancelled")
-    how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
-    return _Failed(
-        f"the command of {record.experiment} {how}; the last good result is untouched{_last_words(directory)}",
-        _no_space(directory) or f"its output is in runs/{record.id}/",
-        context,
-    )
-
-
-def _no_space(directory: os.PathLike[str]) -> str | None:
-    """What to do where a full disk is the likely reason; a program may not even be able to say so itself."""
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(directory).free < _HARDLY_ANY:
-            return "there is no space left on the disk: free some, then run the same command again"
-    return None
-
-
-def _last_words(directory: os.PathLike[str]) -> str:
-    try:
-        with open(os.path.join(directory, "stderr.txt"), encoding="utf-8", errors="replace") as stream:
-            lines = [line.rstrip() for line in stream.readlines()[-3:] if line.strip()]
-    except OSError:
-        return ""
-    return "".join(f"\n  {line}" for line in lines)

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from entrenar_research.actions.hermetic import inside
 from entrenar_research.actions.running import conclusion, recipes, surroundings
 from entrenar_research.actions.running.attempt import Attempt, Means, Options
 from entrenar_research.core import pins, recipe
-from entrenar_research.errors import UsageError
+from entrenar_research.errors import MissingToolError, UsageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import RunRecord, TraceSummary
 from entrenar_research.store import locks, params_file, run_files
@@ -37,11 +38,14 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
     """Runs the experiment `name`, unless its last good run used the same recipe and its result is still there.
 
     Raises:
-        UsageError: if the experiment, a parameter, an input or the program is not there; nothing was run.
+        UsageError: if the experiment, a parameter, an input or the program is not there, or the tracer that was named
+            cannot do it; nothing was run.
+        MissingToolError: if the tracer that was named does not work here; nothing was run.
         RunFailedError: if the command failed; the run is recorded and the last good result untouched.
         InterruptedRunError: if the person stopped it; recorded as cancelled.
     """
-    study.experiment(name)
+    _refuse_runner(options, means)
+    ready(name, options.trace or study.experiment(name).declaration.trace, options, means)
     waiting = "another run of it is under way, this one waits for its end"
     with locks.turn(study.state, name, lambda: means.announce(waiting)):
         return _in_turn(study, name, options, means)
@@ -70,6 +74,33 @@ def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ra
     attempt = Attempt(study, experiment, options, means, ingredients)
     record = attempt.carry_out(msgspec.structs.replace(drafted, reasons=reasons), argv)
     return msgspec.structs.replace(ran, record=record, fixed=attempt.fixed)
+
+
+def _refuse_runner(options: Options, means: Means) -> None:
+    """Refuses a runner that does not work here, or cannot do what is asked for besides."""
+    reason = means.runner.unavailable(means.environment)
+    if reason is not None:
+        raise MissingToolError(f"--runner {means.runner.name}: {reason}", hint="`entrenar-research doctor` tells more")
+    if means.runner.seals:
+        inside.refuse(source=options.source, tracer=means.tracers.named)
+
+
+def ready(name: str, level: TraceLevel, options: Options, means: Means) -> None:
+    """Refuses a tracer that the person named, but that cannot give what is wanted of it.
+
+    Raises:
+        UsageError: if nothing is to be traced, or the tracer does not see enough.
+        MissingToolError: if it does not work here.
+    """
+    tracers = means.tracers
+    if tracers.named is None:
+        return
+    if level == "none":
+        raise UsageError(f"--tracer {tracers.named.name}: {name} is not traced", hint="give --trace observe or full")
+    tracers.refuse("the trace of a run", "nothing")
+    if options.strict or options.fix:
+        tracers.refuse("what --strict and --fix go by", "some")
+    tracers.find(level)
 
 
 def _assign(study: StudyFiles, experiment: Experiment, assignments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -108,7 +139,10 @@ def draft(
     variables = {**means.environment, **pins.pinned(declaration.plan.cpus)}
     known = previous.environment if previous else None
     wanted = known.packages if known is not None and known.packages_scope == "loaded" else None
-    path, environment = surroundings.environment(argv[0], variables, directory=study.root, wanted=wanted)
+    if means.runner.seals:
+        path, environment = argv[0], inside.environment(study.root, argv[0])
+    else:
+        path, environment = surroundings.environment(argv[0], variables, directory=study.root, wanted=wanted)
     shown = tuple(word.replace(f".entrenar/staging/{run_id}/result", experiment.result) for word in argv)
     record = RunRecord(
         id=run_id,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from entrenar_research.core import pins
+from entrenar_research.core.nix import cpu_features
+from entrenar_research.core.proofs import hardware as kinds
 from entrenar_research.errors import UsageError
 from entrenar_research.models.run import Environment, Hardware
 from entrenar_research.tools import process, python
@@ -58,14 +60,24 @@ def environment(
 
 def hardware() -> Hardware:
     """The machine, from /proc and, where it is installed, nvidia-smi."""
+    architecture, processor = platform.machine(), _text("/proc/cpuinfo")
     return Hardware(
-        architecture=platform.machine(),
+        architecture=architecture,
         system=f"{platform.system()} {platform.release()}",
         cpu=_field("/proc/cpuinfo", "model name"),
+        vendor=kinds.vendor(processor),
+        level=kinds.level(architecture, cpu_features.flags(processor)),
         cores=len(os.sched_getaffinity(0)),
         memory=_memory(),
         gpus=_gpus(),
     )
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _field(file: str, key: str) -> str | None:

@@ -1,0 +1,112 @@
+"""What a run in a sealed world is made with: the toolchain of the lock instead of what is installed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from entrenar_research.actions.hermetic import jobs
+from entrenar_research.actions.running.recipes import Ingredients
+from entrenar_research.core import pins
+from entrenar_research.core.tracking import handover
+from entrenar_research.errors import UsageError
+from entrenar_research.models.closure import Closure
+from entrenar_research.models.experiment import Experiment, TraceLevel
+from entrenar_research.models.run import Environment, RunRecord, TraceSummary
+from entrenar_research.runners.port import Sealed
+from entrenar_research.store import closure_file
+from entrenar_research.store.staging import Staging
+from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tracers.port import Tracer
+
+TRACER = "strace"
+"""The tracer of the toolchain: its logs are read as those of this machine's strace are."""
+
+
+def environment(root: Path, program: str) -> Environment:
+    """What a command finds in the sealed world.
+
+    Raises:
+        UsageError: if the study has no lock, or the lock no such program that is no file of the study.
+        InvalidFileError: if the lock is malformed.
+    """
+    lock = closure_file.read(root)
+    name = Path(program).name
+    python = name.startswith("python")
+    return Environment(
+        program=name,
+        python=_python(lock) if python else None,
+        packages={wheel.name: wheel.version for wheel in lock.wheels} if python else {},
+        packages_scope="installed" if python else "none",
+        variables=pins.recorded(lock.pins),
+    )
+
+
+def trace(root: Path, level: TraceLevel) -> TraceSummary:
+    """What is to be said of the trace of such a run.
+
+    Raises:
+        UsageError: if the study has no lock.
+    """
+    if level == "none":
+        return TraceSummary(level=level, status="none")
+    found = next((blob for blob in closure_file.read(root).debs if blob.name == TRACER), None)
+    if found is None:
+        return TraceSummary(level=level, status="unavailable", reason="the toolchain of the lock has no strace")
+    return TraceSummary(level=level, status="recorded", tracer=f"{TRACER} {found.version.partition('-')[0]}")
+
+
+def sealed(
+    study: StudyFiles,
+    experiment: Experiment,
+    ingredients: Ingredients,
+    record: RunRecord,
+    area: Staging,
+    run: Path,
+) -> Sealed:
+    """What the runner is to build, as the experiment is declared now; the study's file for Nix is brought up to date.
+
+    Raises:
+        UsageError: if the command's placeholders are unknown.
+    """
+    made = jobs.job(study, experiment, ingredients, jobs.tracked_files(study))
+    jobs.write(study, experiment.name, made)
+    level = record.trace.level if record.trace.status != "unavailable" else "none"
+    told = handover.variables(
+        study="/",
+        run=run.relative_to(study.root).as_posix(),
+        result=experiment.result,
+        trace_id=record.trace_id or "",
+    )
+    return Sealed(
+        name=experiment.name,
+        job=made,
+        result=area.result,
+        log=area.trace_log,
+        level=level,
+        run_id=record.id,
+        run=run,
+        parent=told[handover.TRACE],
+        state=study.state,
+        scratch=area.directory,
+    )
+
+
+def refuse(*, source: bool, tracer: Tracer | None) -> None:
+    """Refuses what only a command can have that programs of this machine surround.
+
+    Raises:
+        UsageError: if it is asked for.
+    """
+    if source:
+        raise UsageError("--source is not possible in a sealed world", hint="leave it out, or use --runner host")
+    if tracer is not None and tracer.name != TRACER:
+        raise UsageError(
+            f"--tracer {tracer.name} is not possible in a sealed world: it has the strace of its toolchain",
+            hint="leave it out, or use --runner host",
+        )
+
+
+def _python(lock: Closure) -> str:
+    """The version of Python, such as `3.11.2`."""
+    found = next((blob for blob in lock.debs if blob.name == f"python{lock.python}-minimal"), None)
+    return found.version.partition("-")[0] if found else lock.python

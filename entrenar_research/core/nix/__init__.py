@@ -1,0 +1,1 @@
+"""What Nix computes, computed without it, and the rules of the closure lock."""

@@ -1,0 +1,240 @@
+"""The runner nix, with real Nix: what goes in, what comes out, and what is kept of a build that failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from entrenar_research.models.run import RunRecord
+from entrenar_research.store.yaml_text import Document
+from entrenar_research.tools import nix
+from tests import hermetic
+from tests.conftest import World
+
+pytestmark = [pytest.mark.nix, pytest.mark.slow]
+BAD = """\
+import os, socket, sys, time
+from pathlib import Path
+mode, result = sys.argv[1], Path(sys.argv[2])
+print("out of it"); print("beside it", file=sys.stderr)
+if mode == "fail": sys.exit(7)
+if mode == "kill": os.kill(os.getpid(), 9)
+if mode == "net": socket.create_connection(("127.0.0.1", int(sys.argv[3])))
+if mode == "undeclared": open("experiments/line/train.py")
+if mode == "home": os.listdir("/root")
+if mode == "wait": Path(sys.argv[3]); time.sleep(120)
+if mode != "nothing": (result / "o.txt").write_text(os.environ.get("TMPDIR", "") + os.getcwd())
+"""
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    return hermetic.store()
+
+
+@pytest.fixture
+def study(tiny: Path, store: Path, world: World) -> Path:
+    world.environment["ENTRENAR_NIX_STORE"] = str(store)
+    hermetic.equip(tiny)
+    (tiny / "experiments" / "bad").mkdir()
+    (tiny / "experiments" / "bad" / "bad.py").write_text(BAD)
+    return tiny
+
+
+def declare(study: Path, mode: str, more: str = "") -> None:
+    (study / "experiments" / "bad" / "experiment.yaml").write_text(
+        f"command: python experiments/bad/bad.py {mode} ${{result}}{more}\n"
+        "code: [experiments/bad/bad.py]\noutputs: [o.txt]\n"
+    )
+
+
+def record(study: Path, experiment: str) -> RunRecord:
+    """The last run of an experiment."""
+    found = max((study / "runs").glob(f"*-{experiment}-*/run.yaml"))
+    return Document(found.read_text(), "run.yaml").convert(RunRecord)
+
+
+def digests(run: RunRecord) -> dict[str, str]:
+    return {item.path: item.digest for item in run.outputs}
+
+
+def test_a_hermetic_run_gives_what_the_host_gives_and_says_what_it_was_built_from(study: Path, world: World) -> None:
+    before = record(study, "line")
+    assert before.hermetic is None
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    run = record(study, "line")
+    assert (run.runner, run.status, run.exit_status) == ("nix", "completed", 0)
+    assert digests(run) == digests(before)
+    assert run.metrics == before.metrics
+    assert run.hermetic is not None
+    assert run.hermetic.settings["sandbox"] == "true"
+    assert run.hermetic.settings["sandbox-fallback"] == "false"
+    assert [path.path.partition("-")[2] for path in run.hermetic.closure] == ["environment-3.11", "python-3.11"]
+    assert run.environment is not None
+    assert run.environment.variables["OPENBLAS_CORETYPE"] == "Haswell"
+    assert (study / "runs" / run.id / "stdout.txt").read_text().startswith("weight")
+    assert run.trace.status == "recorded"
+    assert run.trace.calls
+    assert run.observed is not None
+    assert run.observed.undeclared_reads == ()
+    assert run.observed.undeclared_writes == ()
+
+
+def test_the_result_is_what_nix_says_it_is(study: Path, world: World, store: Path) -> None:
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    run = record(study, "line")
+    assert run.hermetic is not None
+    tool = nix.Nix(study / ".entrenar" / "nix", store)
+    said = tool.run(["nix-store", "-q", "--hash", run.hermetic.out_path]).text
+    base16 = tool.run(["nix", "hash", "to-base16", said]).text
+    assert run.hermetic.nar_hash == f"sha256:{base16}"
+    result = study / "experiments" / "line" / "result"
+    assert tool.run(["nix", "hash", "path", "--base16", "--type", "sha256", str(result)]).text == base16
+
+
+def test_the_flake_builds_the_same_from_what_git_has(study: Path, world: World, store: Path) -> None:
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    run = record(study, "line")
+    assert run.hermetic is not None
+    world.run("git", "add", "flake.nix", "nix", cwd=study)
+    tool = nix.Nix(study / ".entrenar" / "nix", store)
+    built = json.loads(tool.run(["nix", "build", "--offline", "--no-link", "--json", ".#line"], cwd=study).text)
+    out = built[0]["outputs"]["out"]
+    assert nix.hex_digest(tool.info([out])[out]["narHash"]) == run.hermetic.nar_hash
+    again = tool.run(["nix", "build", "--offline", "--no-link", "--rebuild", ".#line"], cwd=study)
+    assert again.status == 0
+    shown = tool.run(["nix", "run", "--offline", ".#line"], cwd=study).text
+    for item in run.outputs:
+        assert item.digest in shown
+
+
+def test_a_change_elsewhere_in_the_study_changes_no_derivation(study: Path, world: World, store: Path) -> None:
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    tool = nix.Nix(study / ".entrenar" / "nix", store)
+
+    def derivation() -> str:
+        return tool.run(["nix", "eval", "--raw", "-f", str(study / "nix"), "experiments.line.drvPath"]).text
+
+    before = derivation()
+    (study / "README.md").write_text("Something else")
+    assert derivation() == before
+    params = study / "experiments" / "line" / "params.yaml"
+    params.write_text(params.read_text() + "\n# a comment\n")
+    assert derivation() != before
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "killed", "words"),
+    [
+        ("fail", 7, None, "exit status 7"),
+        ("kill", 137, "SIGKILL", "SIGKILL"),
+        ("undeclared", 1, None, "FileNotFoundError"),
+        ("home", 1, None, "'/root'"),
+    ],
+)
+def test_a_failure_leaves_its_evidence(
+    study: Path, world: World, mode: str, status: int, killed: str | None, words: str
+) -> None:
+    declare(study, mode)
+    done = world.tool("run", "bad", "--runner", "nix", "--quiet", cwd=study, status=1)
+    assert words in done.stderr
+    run = record(study, "bad")
+    assert (run.status, run.exit_status, run.signal) == ("failed", status, killed)
+    assert run.usage is not None
+    assert (study / "runs" / run.id / "stdout.txt").read_text() == ("" if killed else "out of it\n")
+    assert "beside it\n" in (study / "runs" / run.id / "stderr.txt").read_text()
+    assert not list((study / ".entrenar" / "staging").iterdir())
+
+
+def test_the_network_of_the_host_is_out_of_reach(study: Path, world: World) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        declare(study, "net", f" {server.getsockname()[1]}")
+        done = world.tool("run", "bad", "--runner", "nix", "--quiet", cwd=study, status=1)
+    assert "ConnectionRefusedError" in done.stderr
+
+
+def test_an_output_that_was_not_written_is_named(study: Path, world: World) -> None:
+    declare(study, "nothing")
+    assert "o.txt" in world.tool("run", "bad", "--runner", "nix", "--quiet", cwd=study, status=1).stderr
+
+
+def test_without_a_lock_or_its_files_the_next_step_is_told(study: Path, world: World, tmp_path: Path) -> None:
+    empty = {"ENTRENAR_NIX_STORE": str(tmp_path / "store")}
+    done = world.tool("run", "line", "--runner", "nix", "--force", cwd=study, status=2, env=empty)
+    assert "lacks files of the lock" in done.stderr
+    assert "entrenar-research env seed" in done.stderr
+    assert len(done.stderr.splitlines()) < 10
+    (study / "nix" / "closure.lock.json").unlink()
+    done = world.tool("run", "line", "--runner", "nix", "--force", cwd=study, status=2)
+    assert "entrenar-research env lock" in done.stderr
+
+
+def test_what_a_sealed_world_cannot_do_is_refused_before_anything_runs(study: Path, world: World) -> None:
+    before = sorted((study / "runs").iterdir())
+    for words in (["--source"], ["--tracer", "kernel"]):
+        assert "sealed world" in world.tool("run", "line", "--runner", "nix", *words, cwd=study, status=2).stderr
+    assert "no runner named" in world.tool("run", "line", "--runner", "moon", cwd=study, status=2).stderr
+    away = {"PATH": f"{Path(hermetic.TOOL).parent}:/nowhere"}
+    done = world.run(hermetic.TOOL, "run", "line", "--runner", "nix", cwd=study, status=None, env=away)
+    assert done.returncode in (2, 3)
+    assert sorted((study / "runs").iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_of_a_build_outlives_the_tool(
+    study: Path, world: World, number: signal.Signals, tmp_path: Path
+) -> None:
+    mark = f"mark-{os.getpid()}-{number}"
+    declare(study, "wait", f" {mark}")
+    argv = [str(hermetic.TOOL), "run", "bad", "--runner", "nix", "--quiet"]
+    child = subprocess.Popen(argv, cwd=study, env=world.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until(lambda: running(mark))
+    child.send_signal(number)
+    child.communicate(timeout=30)
+    until(lambda: not running(mark))
+    world.tool("runs", "recover", cwd=study)
+    assert record(study, "bad").status == ("lost" if number == signal.SIGKILL else "cancelled")
+    assert not list((study / ".entrenar" / "staging").iterdir())
+
+
+def running(mark: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if mark.encode() in words and b"wait" in words:
+            found.append(path.parent.name)
+    return found
+
+
+def until(true: object, seconds: float = 30) -> None:
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_description_of_the_experiments_is_the_same_for_the_same(study: Path, world: World) -> None:
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    path = study / "nix" / "experiments.json"
+    first = path.read_bytes()
+    world.tool("run", "line", "--runner", "nix", "--quiet", "--force", cwd=study)
+    assert path.read_bytes() == first
+    job = msgspec.json.decode(first)["experiments"]["line"]
+    assert job["command"][:2] == ["python", "experiments/line/train.py"]
+    assert [item["path"] for item in job["data"]] == ["data/points.csv"]
+    path.write_text("{")
+    assert "experiments.json" in world.tool("run", "line", "--runner", "nix", "--force", cwd=study, status=2).stderr
