@@ -1,0 +1,1 @@
+"""Rebuilding an experiment again and again, and finding out why results differ."""
