@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from entrenar_research.actions import keys
+from entrenar_research.actions.traces import choosing
 from entrenar_research.errors import ResearchError, UsageError
 from entrenar_research.signers.port import Signer
 from entrenar_research.tools import dvc, process
 from entrenar_research.tools.git import Git
-from entrenar_research.tracers.port import Tracer
+from entrenar_research.tracers.port import Sight, Tracer
+
+_TRACING: Final[dict[Sight, str]] = {
+    "all": "observing what a run reads, writes and contacts; golden traces",
+    "some": "traces to look at, and to hold other tracers' counts against",
+}
+_GET_TRACER: Final = {"strace": "apt-get install strace", "renacer": "cargo install renacer --version 0.6.6"}
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +34,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, ...]:
-    """Looks for everything the tool can use."""
+def examine(git: Git, tracers: Sequence[Tracer], signer: Signer, key: Path) -> tuple[Tool, ...]:
+    """Looks for everything the tool can use; of `tracers` those that look at a command."""
     person = git.identity() if process.which("git") else None
     return (
         Tool(name="python", purpose="runs this tool", needed=True, found=platform.python_version(), remedy=""),
@@ -47,7 +56,7 @@ def examine(git: Git, tracer: Tracer, signer: Signer, key: Path) -> tuple[Tool, 
         ),
         _program("ssh-keygen", "signing keys and signatures", "apt-get install openssh-client"),
         _key(git, signer, key),
-        _tracer(tracer),
+        *(_tracer(tracer, _TRACING[tracer.sees]) for tracer in tracers if tracer.sees in _TRACING),
         _program("nix", "hermetic runs (not used yet)", "apt-get install nix-bin", "--version", needed=False),
         _program("typst", "papers as PDF (not used yet)", "pip install typst", "--version", needed=False),
     )
@@ -62,13 +71,16 @@ def _program(name: str, purpose: str, remedy: str, *ask: str, needed: bool = Tru
     return Tool(name=name, purpose=purpose, needed=needed, found=found, remedy=remedy)
 
 
-def _tracer(tracer: Tracer) -> Tool:
-    reason = tracer.unavailable()
-    purpose = "observing what a run reads, writes and contacts; golden traces"
-    found = f"{tracer.name} {tracer.version() or ''}".strip() if reason is None else None
-    how = f"apt-get install {tracer.name}" if process.which(tracer.name) is None else "allow this account to trace"
-    remedy = "" if reason is None else f"{reason}; {how}"
-    return Tool(name="tracer", purpose=purpose, needed=False, found=found, remedy=remedy)
+def _tracer(tracer: Tracer, purpose: str) -> Tool:
+    """Whether a tracer works, by level: one may see what a run reads, but not every call."""
+    name, reason = f"tracer {tracer.name}", tracer.unavailable("full")
+    if reason is None:
+        return Tool(name=name, purpose=purpose, needed=False, found=choosing.described(tracer), remedy="")
+    get = _GET_TRACER.get(tracer.name)
+    how = get if get is not None and process.which(tracer.name) is None else "allow this account to trace"
+    observing = tracer.unavailable("observe") is None
+    found = f"{choosing.described(tracer)}, only to observe; for every call: {reason}" if observing else None
+    return Tool(name=name, purpose=purpose, needed=False, found=found, remedy=f"{reason}; {how}")
 
 
 def _key(git: Git, signer: Signer, default: Path) -> Tool:

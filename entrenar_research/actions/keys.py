@@ -20,8 +20,14 @@ from entrenar_research.tools.git import Git
 VALID_YEARS = 2
 SEALS = "git"
 MODEL_BYPASS = "model-bypass@entrenar-research"
-NAMESPACES = (SEALS, MODEL_BYPASS)
+PROOF = "proof@entrenar-research"
+ATTESTATION = "attestation@entrenar-research"
+AIRGAP = "airgap@entrenar-research"
+NAMESPACES = (SEALS, MODEL_BYPASS, PROOF, ATTESTATION, AIRGAP)
 """What a key is listed for: a signature made for one thing cannot be used as one for another."""
+PURPOSES = {"seals": SEALS, "models": MODEL_BYPASS, "proofs": PROOF, "attestations": ATTESTATION, "packs": AIRGAP}
+"""What people call the namespaces."""
+_NAME = re.compile(r"[^\s,\"*?!#]+")
 _PERIOD = re.compile(r"(\d{1,6})([ymd])")
 _LITERAL = ("key::", "ssh-", "sk-ssh-", "ecdsa-")
 _ENTRY = re.compile(
@@ -176,7 +182,7 @@ def new(
         now = datetime.datetime.strptime(validity[0], "%Y%m%dZ").replace(tzinfo=datetime.UTC)
         listed = not any(_serves(listing, now) for listing in listings(study, public))
         if listed:
-            _list(study, public, identity, validity)
+            _list(study, public, identity, NAMESPACES, validity)
     return Key(path=path, public=public, source="made by entrenar-research", listed=listed, made=made)
 
 
@@ -190,18 +196,24 @@ def periods(study: StudyFiles, public: PublicKey) -> tuple[Period, ...]:
 
 
 def listings(study: StudyFiles, public: PublicKey) -> tuple[Listing, ...]:
-    """The lines of `keys/allowed_signers` that hold this key.
-
-    The format is that of ssh-keygen(1), section ALLOWED SIGNERS.
+    """The lines of the study's `keys/allowed_signers` that hold this key.
 
     Raises:
         UsageError: if the file cannot be read.
     """
     if not study.allowed_signers.is_file():
         return ()
-    material = public.line.split()[:2]
+    return listed(files.read_text(study.allowed_signers, shown="keys/allowed_signers"), public.line)
+
+
+def listed(text: str, public: str) -> tuple[Listing, ...]:
+    """The lines of a list of signers that hold the key of a public key line.
+
+    The format is that of ssh-keygen(1), section ALLOWED SIGNERS.
+    """
+    material = public.split()[:2]
     found = []
-    for line in files.read_text(study.allowed_signers, shown="keys/allowed_signers").splitlines():
+    for line in text.splitlines():
         entry = _ENTRY.match(line.strip())
         if entry is not None and not line.lstrip().startswith("#") and entry["material"].split() == material:
             options = dict(re.findall(r'([a-z-]+)="([^"]*)"', entry["options"] or ""))
@@ -215,11 +227,31 @@ def _serves(listing: Listing, now: datetime.datetime) -> bool:
     return listing.period.holds(now) and all(map(listing.permits, NAMESPACES))
 
 
-def _list(study: StudyFiles, public: PublicKey, identity: str, validity: tuple[str, str]) -> None:
+def allow(
+    study: StudyFiles, public: PublicKey, *, who: str, namespaces: tuple[str, ...], validity: tuple[str, str]
+) -> bool:
+    """Lists somebody's public key in the study, for what `namespaces` say; False if it is listed for all of it.
+
+    Raises:
+        UsageError: if `who` cannot be a name in the list.
+    """
+    if not _NAME.fullmatch(who):
+        raise UsageError(f"name {who!r}: expected an e-mail address, without blanks, commas, quotes or wildcards")
+    now = datetime.datetime.strptime(validity[0], "%Y%m%dZ").replace(tzinfo=datetime.UTC)
+    known = [item for item in listings(study, public) if item.period.holds(now) and item.who == who]
+    missing = tuple(name for name in namespaces if not any(item.permits(name) for item in known))
+    if missing:
+        _list(study, public, who, missing, validity)
+    return bool(missing)
+
+
+def _list(
+    study: StudyFiles, public: PublicKey, identity: str, namespaces: tuple[str, ...], validity: tuple[str, str]
+) -> None:
     shown = "keys/allowed_signers"
     present = files.read_text(study.allowed_signers, shown=shown) if study.allowed_signers.is_file() else ""
     joint = "" if not present or present.endswith("\n") else "\n"
     material = " ".join(public.line.split()[:2])
-    options = f'namespaces="{",".join(NAMESPACES)}",valid-after="{validity[0]}",valid-before="{validity[1]}"'
+    options = f'namespaces="{",".join(namespaces)}",valid-after="{validity[0]}",valid-before="{validity[1]}"'
     line = f"{identity} {options} {material}\n"
     files.write_atomically(study.allowed_signers, present + joint + line)

@@ -1,7 +1,7 @@
 """The signing key: an Ed25519 key in OpenSSH format, kept outside of every repository.
 
 `keys new` makes one unless you have one and lists it in the study's keys/allowed_signers with a period of
-validity; `keys show` says which key signs and whether the study accepts it.
+validity; `keys show` says which key signs and whether the study accepts it; `keys allow` lists somebody else's.
 """
 
 from __future__ import annotations
@@ -37,15 +37,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--valid-for", metavar="PERIOD", help="how long the study accepts it, in y, m or d, such as 6m (default: 2y)"
     )
     new.add_argument("--passphrase", action="store_true", help="let ssh-keygen ask for a passphrase")
+    allow = add_verb(
+        verbs,
+        "allow",
+        "list the public key of somebody else",
+        more="By default the study then accepts what that key signs as an attestation, and nothing else.",
+        examples=("keys allow grace.pub --as grace@example.org", "keys allow ci.pub --as ci@example.org --for proofs"),
+    )
+    allow.add_argument("file", type=Path, metavar="FILE", help="the public key, as ssh-keygen writes it")
+    allow.add_argument("--as", dest="who", required=True, metavar="EMAIL", help="whose it is")
+    allow.add_argument(
+        "--for",
+        dest="purposes",
+        action="append",
+        choices=tuple(action.PURPOSES),
+        metavar="WHAT",
+        help="seals, models, proofs, attestations or packs (default: attestations); may be given more than once",
+    )
+    allow.add_argument("--valid-for", metavar="PERIOD", help="how long, as for `keys new` (default: 2y)")
     show = add_verb(verbs, "show", "which key signs, and whether the study accepts it")
     show.add_argument("--key", type=Path, metavar="FILE", help="another key than the usual one")
     add_format(show)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Makes or shows the key."""
+    """Makes, lists or shows a key."""
+    if args.verb == "allow":
+        return _allow(args, Workspace())
     here = Workspace.maybe()
     return _new(args, here) if args.verb == "new" else _show(args, here)
+
+
+def _allow(args: argparse.Namespace, here: Workspace) -> int:
+    public = workspace.signer().public(args.file)
+    purposes = tuple(dict.fromkeys(args.purposes or ["attestations"]))
+    listed = action.allow(
+        here.files,
+        public,
+        who=args.who,
+        namespaces=tuple(action.PURPOSES[name] for name in purposes),
+        validity=action.period(args.valid_for, workspace.now()),
+    )
+    words = f"{public.fingerprint} of {args.who} for {', '.join(purposes)} in keys/allowed_signers"
+    Screen().line(f"{'listed' if listed else 'already listed'} {words}", "good")
+    return 0
 
 
 def _new(args: argparse.Namespace, here: Workspace | None) -> int:

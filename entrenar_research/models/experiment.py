@@ -65,7 +65,7 @@ class Declaration(_Declared, frozen=True, kw_only=True):
     """The content of `experiment.yaml`. All paths are relative to the study, outputs to `result/`.
 
     `command` is split into words without a shell; `${result}`, `${params}`, `${seed}` and
-    `${params.<key>}` are replaced in it.
+    `${params.<key>}` are replaced in it. `dois` has the DOI of code and inputs that have one, by their path.
     """
 
     command: str
@@ -74,6 +74,7 @@ class Declaration(_Declared, frozen=True, kw_only=True):
     seed: int | None = None
     code: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    dois: dict[str, str] = {}
     outputs: tuple[str | Collected, ...] = ()
     metrics: dict[str, Metric] = {}
     plots: tuple[Plot, ...] = ()

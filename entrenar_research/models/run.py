@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from entrenar_research.models.experiment import TraceLevel
+from entrenar_research.models.proof import Hermetic
 from entrenar_research.models.recorded import Recorded
 from entrenar_research.models.tracking import (
     Artifact,
@@ -55,11 +56,13 @@ class Environment(Recorded, frozen=True, kw_only=True):
 
 
 class Hardware(Recorded, frozen=True, kw_only=True):
-    """The machine: `memory` in bytes."""
+    """The machine: `memory` in bytes. `level` is the micro-architecture level of an x86-64 processor (psABI)."""
 
     architecture: str
     system: str
     cpu: str | None = None
+    vendor: str | None = None
+    level: str | None = None
     cores: int | None = None
     memory: int | None = None
     gpus: tuple[str, ...] = ()
@@ -114,7 +117,7 @@ class RunRecord(Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
     of the result directory. `metrics` are the declared ones, read from the outputs; `series` are those logged
     while it ran. `logged_params` names those of `params` that the script logged: the params file does not have them,
     and they are no part of the recipe. `trace_id` is the W3C trace id of its spans, `recovered` the time a crashed
-    run was sealed, `imported` what it was imported from.
+    run was sealed, `imported` what it was imported from. `hermetic` is there if it was built in a sealed world.
     """
 
     id: str
@@ -161,3 +164,4 @@ class RunRecord(Recorded, frozen=True, kw_only=True, tag_field="schema", tag=1):
     holder: Holder | None = None
     recovered: str | None = None
     imported: str | None = None
+    hermetic: Hermetic | None = None

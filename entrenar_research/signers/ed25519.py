@@ -1,8 +1,13 @@
-"""Ed25519 keys in OpenSSH's format, made and read by ssh-keygen; Git signs tags with them."""
+"""Ed25519 keys in OpenSSH's format, made and read by ssh-keygen; Git signs tags with them.
+
+Bare signatures (RFC 8032) are made and checked by libsodium, which refuses all but the one way to write a signature.
+"""
 
 from __future__ import annotations
 
+import base64
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from entrenar_research.errors import ResearchError, ToolError, UsageError
@@ -10,8 +15,9 @@ from entrenar_research.signers.port import PublicKey, Signer
 from entrenar_research.store import files
 from entrenar_research.tools import ssh_keygen
 
-# The second one lives in a security key (FIDO).
-_KINDS = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+_PLAIN, _FIDO = "ssh-ed25519", "sk-ssh-ed25519@openssh.com"
+_KINDS = (_PLAIN, _FIDO)
+_KEY_BYTES = 32
 
 
 class Ed25519:
@@ -63,6 +69,104 @@ class Ed25519:
             fingerprint=ssh_keygen.fingerprint(line),
             comment=line.split(" ", 2)[2] if line.count(" ") > 1 else "",
         )
+
+    def public(self, file: Path) -> PublicKey:
+        """See the port. A private key is refused: nobody is to hand that on.
+
+        Raises:
+            UsageError: if it is absent, or holds something else.
+        """
+        line = files.read_text(file, shown=str(file)).strip()
+        if "PRIVATE KEY" in line:
+            raise UsageError(f"{file}: expected a public key, found a private one", hint=f"{file}.pub lies beside it")
+        if "\n" in line or line.partition(" ")[0] not in _KINDS:
+            raise UsageError(f"{file}: expected one line with an Ed25519 key (`ssh-ed25519 AAAA...`)")
+        try:
+            fingerprint = ssh_keygen.fingerprint(line)
+        except ToolError as error:
+            raise UsageError(f"{file}: expected one line with an Ed25519 key (`ssh-ed25519 AAAA...`)") from error
+        return PublicKey(line=line, fingerprint=fingerprint, comment=" ".join(line.split(" ")[2:]))
+
+    def sign(self, private: Path, message: bytes, *, ask: Callable[[str], str]) -> bytes:
+        """See the port.
+
+        Raises:
+            UsageError: if there is no key, or one that lives in a security key.
+            ResearchError: if it is readable by others, damaged, or the passphrase is wrong.
+        """
+        from nacl.signing import SigningKey  # with libsodium: only where something is signed or checked
+
+        public = self.read(private)
+        _refuse_fido(public.line, f"{private}")
+        signature = SigningKey(_seed(private, ask)).sign(message).signature
+        if not self.verify(public.line, message, signature):
+            raise ResearchError(
+                f"{private}: the public half beside it is that of another key",
+                hint=f"ssh-keygen -y -f {private} > {private}.pub",
+            )
+        return signature
+
+    def verify(self, public: str, message: bytes, signature: bytes) -> bool:
+        """See the port.
+
+        Raises:
+            UsageError: if the line is no Ed25519 key, or one that lives in a security key.
+        """
+        from nacl.exceptions import CryptoError  # see `sign`
+        from nacl.signing import VerifyKey
+
+        _refuse_fido(public, "the public key")
+        key = _public_bytes(public)
+        try:
+            VerifyKey(key).verify(message, signature)
+        except (CryptoError, ValueError):  # ValueError: not 64 bytes
+            return False
+        return True
+
+
+def _refuse_fido(public: str, shown: str) -> None:
+    if public.partition(" ")[0] == _FIDO:
+        raise UsageError(
+            f"{shown} lives in a security key (FIDO), which signs only together with data of its own: "
+            "what it makes is no signature that a DSSE library accepts",
+            hint="make a key for proofs with `entrenar-research keys new --key FILE`, and give it with --key",
+        )
+
+
+def _public_bytes(public: str) -> bytes:
+    """The 32 bytes in a line `ssh-ed25519 <base64>`: the kind and they, each after its length (RFC 8709)."""
+    start = len(_PLAIN).to_bytes(4, "big") + _PLAIN.encode() + _KEY_BYTES.to_bytes(4, "big")
+    parts = public.split()
+    try:
+        blob = base64.b64decode(parts[1], validate=True)
+    except (IndexError, ValueError):
+        blob = b""
+    if parts[:1] != [_PLAIN] or len(blob) != len(start) + _KEY_BYTES or not blob.startswith(start):
+        raise UsageError(f"expected the line of an Ed25519 key (`ssh-ed25519 AAAA...`), found {public[:60]!r}")
+    return blob[len(start) :]
+
+
+def _seed(private: Path, ask: Callable[[str], str]) -> bytes:
+    """The 32 bytes of the private key."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # costs 0.1 s: only where something is signed
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    with files.refusals(f"cannot read {private}"):
+        data = private.read_bytes()
+    try:
+        key = load_ssh_private_key(data, None)
+    except TypeError:  # it has a passphrase
+        try:
+            key = load_ssh_private_key(data, ask(f"Passphrase of {private}").encode())
+        except ValueError as error:
+            message = f"{private}: the passphrase is wrong, or the key is damaged; nothing is signed"
+            raise ResearchError(message) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ResearchError(f"{private}: expected an Ed25519 key in OpenSSH format: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(f"{private}: expected an Ed25519 key, found one of another kind")
+    return key.private_bytes_raw()
 
 
 def _public_line(private: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signer(Protocol):
-    """Makes and reads keys of one kind; Git does the signing with them."""
+    """Makes and reads keys of one kind. Git signs tags with them; `sign` is for statements in envelopes."""
 
     name: str
 
@@ -35,5 +36,30 @@ class Signer(Protocol):
 
         Raises:
             ResearchError: if it is absent, unreadable, or readable by others.
+        """
+        ...
+
+    def public(self, file: Path) -> PublicKey:
+        """The key in a file with a public key line, such as `ssh-keygen` writes beside the private one.
+
+        Raises:
+            UsageError: if it is absent, or holds something else.
+        """
+        ...
+
+    def sign(self, private: Path, message: bytes, *, ask: Callable[[str], str]) -> bytes:
+        """The bare signature of some bytes. `ask` is asked for the passphrase, with a question, if the key has one.
+
+        Raises:
+            UsageError: if there is no key of this kind, or one that cannot sign so.
+            ResearchError: if it is readable by others, damaged, or the passphrase is wrong.
+        """
+        ...
+
+    def verify(self, public: str, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is that of these bytes by the key of a public key line.
+
+        Raises:
+            UsageError: if the line is no key of this kind, or of one that cannot sign so.
         """
         ...

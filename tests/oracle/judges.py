@@ -46,7 +46,7 @@ def python_with(*modules: str) -> str:
     absent(" and ".join(modules))
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, cwd: Path | None = None, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Runs a judge; what it says and its exit status are for the caller."""
     return subprocess.run(
         [str(word) for word in command],
@@ -55,7 +55,8 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
         text=True,
         check=False,
         timeout=300,
-        stdin=subprocess.DEVNULL,
+        input=stdin.decode("utf-8", "surrogateescape"),
+        errors="surrogateescape",
     )
 
 

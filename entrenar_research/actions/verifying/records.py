@@ -35,7 +35,7 @@ def check_records(
         known.append(record.id)
         subject = f"runs/{record.id}/{run_files.RECORD}"
         if _made_a_result(record):
-            findings += [_different(subject, detail) for detail in _contradictions(study, record)]
+            findings += [_different(subject, detail) for detail in contradictions(study, record)]
         findings += logged.check(study, record)
     findings += _unreadable(study, known)
     for name, record in latest.items():
@@ -96,7 +96,7 @@ def _different(subject: str, detail: str) -> Finding:
     return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
 
 
-def _contradictions(study: StudyFiles, record: RunRecord) -> Iterator[str]:
+def contradictions(study: StudyFiles, record: RunRecord) -> Iterator[str]:
     """In words, where the parts of one record disagree."""
     if record.recipe != (own := recipe.digest(record)):
         yield f"its recipe is {_short(record.recipe)}, what it says went in gives {_short(own)}"

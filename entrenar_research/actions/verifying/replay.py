@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from entrenar_research.actions.running import conclusion
-from entrenar_research.actions.verifying import requirements
+from entrenar_research.actions.verifying import requirements, scratch_copy
 from entrenar_research.core import content, metrics, pins, recipe
 from entrenar_research.core.tracking import handover
 from entrenar_research.errors import ResearchError, ToolError
 from entrenar_research.models.experiment import Experiment, TraceLevel
+from entrenar_research.models.proof import Hermetic
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.trace import Trace
 from entrenar_research.models.verdict import Finding, Verdict
@@ -25,7 +25,6 @@ from entrenar_research.store import files, hashing, run_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.yaml_text import Document
-from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
 AREA = "replay"
@@ -34,7 +33,7 @@ AREA = "replay"
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """A replay that ended: where its outputs are (until the scratch copy goes), and its trace if one was asked for.
 
-    `run` is its own run directory, which goes with the copy.
+    `run` is its own run directory, which goes with the copy. `hermetic` is what a sealed runner built it from.
     """
 
     root: Path
@@ -43,6 +42,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     seconds: float
     trace: Trace | None
+    hermetic: Hermetic | None = None
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,57 +137,10 @@ def _scratch(
         raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
-        copy_study(study, scratch / "study", _needed(study, experiment))
+        scratch_copy.copy_study(study, scratch / "study", scratch_copy.needed(study, experiment))
         yield scratch, suited.program
     finally:
         files.remove_tree(scratch)
-
-
-def _needed(study: StudyFiles, experiment: Experiment) -> set[str]:
-    """Everything the experiment declares, and everything Git tracks (code may import more code)."""
-    declaration = experiment.declaration
-    needed = {experiment.file, *declaration.code, *declaration.inputs}
-    if declaration.params is not None:
-        needed.add(declaration.params)
-    paths: set[str] = set()
-    for item in needed:
-        if (study.root / item).exists():
-            paths.update(hashing.walk(study.root, item))
-    return paths
-
-
-def copy_study(study: StudyFiles, root: Path, needed: Iterable[str]) -> None:
-    """Copies the needed files and all that Git tracks to `root`; of links only those that stay in the study.
-
-    Raises:
-        StorageError: if there is no space.
-    """
-    unpacked = not (study.root / ".git").exists()
-    tracked = tuple(_unpacked(study.root)) if unpacked else Git(study.root).listed()
-    with files.refusals("cannot make the scratch copy"):
-        root.mkdir(parents=True)
-        for path in {*needed, *tracked}:
-            source, target = study.root / path, root / path
-            if source.is_file() and source.resolve().is_relative_to(study.root.resolve()):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-                shutil.copymode(source, target)
-                if unpacked and _is_program(source):
-                    target.chmod(target.stat().st_mode | 0o111)
-
-
-def _is_program(path: Path) -> bool:
-    """Whether a file is a script or a program by how it begins: a bundle keeps no modes."""
-    with path.open("rb") as stream:
-        return stream.read(4).startswith((b"#!", b"\x7fELF"))
-
-
-def _unpacked(root: Path) -> Iterator[str]:
-    """Of an unpacked bundle, the small files: everything but results and runs."""
-    for path in root.rglob("*"):
-        relative = path.relative_to(root)
-        if path.is_file() and relative.parts[0] not in ("runs", "golden_traces") and "result" not in relative.parts:
-            yield relative.as_posix()
 
 
 def _result(root: Path, record: RunRecord) -> Path:
@@ -234,9 +187,10 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     )
     ended = setting.runner.execute(job)
     _refuse_failure(ended, job.stderr)
-    _collect(experiment, root, result)
+    collect(experiment, root, result)
     trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
-    return Replayed(root=root, result=result, run=run, program=program, seconds=ended.seconds, trace=trace)
+    hermetic, seconds = ended.hermetic, ended.seconds
+    return Replayed(root=root, result=result, run=run, program=program, seconds=seconds, trace=trace, hermetic=hermetic)
 
 
 def _own_run(root: Path, record: RunRecord) -> Path:
@@ -269,7 +223,7 @@ def _refuse_failure(ended: Ended, stderr: Path) -> None:
     raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
 
 
-def _collect(experiment: Experiment, root: Path, result: Path) -> None:
+def collect(experiment: Experiment, root: Path, result: Path) -> None:
     """Moves outputs that the command writes at fixed places."""
     for item in experiment.declaration.outputs:
         if not isinstance(item, str) and (root / item.source).exists():

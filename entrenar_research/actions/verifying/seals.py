@@ -12,7 +12,7 @@ from entrenar_research.actions import seal
 from entrenar_research.errors import ResearchError
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.verdict import Finding, Verdict
-from entrenar_research.store import git_files
+from entrenar_research.store import git_files, proof_files
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.sweeps.declared import SweepFiles
@@ -130,15 +130,25 @@ def _read(git: Git, name: str) -> Tag | None:
 
 
 def _check_runs(git: Git, tag: Tag) -> list[Finding]:
-    """A finished run never changes: what a seal holds of it is what the last commit holds, if it is still there."""
+    """A finished run never changes: what a seal holds of it is what the last commit holds, if it is still there.
+
+    Proofs and attestations may come later, and a proof may grow.
+    """
     run = tag.stated.get("run")
     if run is None or "/" in run:
         return []
-    return _compare(git, tag, f"runs/{run}")
+    place = f"runs/{run}"
+    return _compare(git, tag, place, later=(f"{place}/{proof_files.PROOF}", f"{place}/{proof_files.ATTESTATIONS}/"))
 
 
-def _compare(git: Git, tag: Tag, place: str) -> list[Finding]:
-    """The files at `place` in the sealed commit against those in the last one."""
+def _grown(git: Git, path: str, then: str, now: str) -> bool:
+    """Whether a file only became longer, by whole lines."""
+    old, new = (git.call("cat-file", "blob", blob, check=False).stdout for blob in (then, now))
+    return path.endswith(proof_files.PROOF) and old.endswith(b"\n") and new.startswith(old)
+
+
+def _compare(git: Git, tag: Tag, place: str, *, later: tuple[str, ...] = ()) -> list[Finding]:
+    """The files at `place` in the sealed commit against those in the last one; some may have come `later`."""
     try:
         then = {entry.path: entry for entry in git.tree(tag.commit, place)}
         now = {entry.path: entry for entry in git.tree("HEAD", place)}
@@ -148,6 +158,9 @@ def _compare(git: Git, tag: Tag, place: str) -> list[Finding]:
         return []
     findings = []
     for path in sorted({*then, *now}):
+        added = path.startswith(later) and path in now
+        if added and (path not in then or _grown(git, path, then[path].blob, now[path].blob)):
+            continue
         if then.get(path) != now.get(path):
             was = "is not in the last commit" if path not in now else "came later" if path not in then else "differs"
             detail = f"{was}; {tag.name} seals it as in commit {tag.commit[:10]}"

@@ -11,11 +11,12 @@ import msgspec
 from entrenar_research.actions.running import conclusion
 from entrenar_research.actions.verifying import files as verify_files
 from entrenar_research.actions.verifying import history as verify_history
-from entrenar_research.actions.verifying import replay, seals
+from entrenar_research.actions.verifying import proofs, replay, seals
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.errors import MissingToolError, NotAStudyError, ResearchError, UsageError
 from entrenar_research.models.verdict import Finding, Report, Verdict
 from entrenar_research.runners.port import Runner
+from entrenar_research.signers.port import Signer
 from entrenar_research.store import files
 from entrenar_research.store.study_files import STUDY_FILE, StudyFiles
 from entrenar_research.tools.git import Git, clone_history
@@ -31,6 +32,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     runner: Runner
     environment: Mapping[str, str]
+    signer: Signer
     trusted: Path | None = None
     replay: bool = True
     consent: Callable[[], bool] = lambda: True
@@ -136,6 +138,7 @@ def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tupl
     findings = _checked(verify_files.DATA, lambda: verify_files.check_data(study, progress=means.progress))
     findings += _checked(verify_files.EVIDENCE, lambda: verify_files.check_evidence(study))
     findings += _checked(verify_files.DECLARED, lambda: verify_files.check_declarations(study))
+    findings += _checked(proofs.AREA, lambda: proofs.check_proofs(study, means.signer, trusted=means.trusted))
     if git is None:
         return [*findings, seals.nobody(means.trusted)]
     findings += _checked(verify_history.HISTORY, lambda: verify_history.check_objects(git))

@@ -1,0 +1,1 @@
+"""Proofs and attestations: stating what a run is, signing it, rebuilding it, and finding out who agrees."""
