@@ -13,9 +13,12 @@ from pathlib import Path
 import msgspec
 
 from entrenar_research import __version__, registry
+from entrenar_research.actions import keys as keys_action
+from entrenar_research.actions.proving.vouching import Pen
 from entrenar_research.actions.running import run as run_action
 from entrenar_research.actions.running.attempt import Means, Options
 from entrenar_research.actions.running.run import Ran
+from entrenar_research.actions.traces.choosing import DEFAULTS, Tracers
 from entrenar_research.actions.verifying import verify as verify_action
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.citations.port import CitationFormat
@@ -26,6 +29,7 @@ from entrenar_research.runners.port import Runner
 from entrenar_research.signers.port import Signer
 from entrenar_research.store import study_files
 from entrenar_research.store.study_files import StudyFiles
+from entrenar_research.tools import process
 from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
@@ -42,6 +46,13 @@ def templates() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "_templates"
     return installed if installed.is_dir() else package.parent / "templates"
+
+
+def build_sources() -> Path:
+    """Where the files are that Nix builds by: in the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_nix"
+    return installed if installed.is_dir() else package.parent / "nix"
 
 
 def key_path() -> Path:
@@ -67,21 +78,37 @@ class Workspace:
             return None
 
     def run(
-        self, name: str, options: Options | None = None, *, announce: Callable[[str], None] = lambda reason: None
+        self,
+        name: str,
+        options: Options | None = None,
+        *,
+        announce: Callable[[str], None] = lambda reason: None,
+        tracer: str | None = None,
+        runner: str | None = None,
     ) -> Ran:
         """Runs the experiment `name` unless it is up to date; `announce` is told why before it begins.
 
+        It is carried out by `runner`, by default the one that `ENTRENAR_RUNNER` names, or the host; it is traced with
+        `tracer`, by default with the first that works here.
+
         Raises:
             UsageError: if it cannot be run.
+            MissingToolError: if the tracer or the runner that was named does not work here.
             RunFailedError: if its command fails; that is recorded, and the last good result untouched.
         """
-        return run_action.run(self.files, name, options or Options(), self.means(announce))
+        return run_action.run(self.files, name, options or Options(), self.means(announce, tracer, runner))
 
-    def means(self, announce: Callable[[str], None]) -> Means:
-        """What runs are carried out with here: the host runner, strace, the caller's environment."""
+    def means(
+        self, announce: Callable[[str], None], tracer: str | None = None, runner_name: str | None = None
+    ) -> Means:
+        """What runs are carried out with here: a runner, a tracer, the caller's environment.
+
+        Raises:
+            UsageError: if there is no tracer or no runner of that name.
+        """
         return Means(
-            runner=runner("host"),
-            tracer=tracer("strace"),
+            runner=runner(runner_name or os.environ.get("ENTRENAR_RUNNER") or "host"),
+            tracers=tracers(tracer),
             environment=dict(os.environ),
             now=now,
             tool=TOOL,
@@ -99,6 +126,48 @@ def runner(name: str) -> Runner:
     return member
 
 
+def runner_here(named: str | None = None) -> Runner:
+    """The runner that was named, else the one that `ENTRENAR_RUNNER` names, else the host.
+
+    Raises:
+        UsageError: if there is no such runner.
+    """
+    return runner(named or os.environ.get("ENTRENAR_RUNNER") or "host")
+
+
+def environment() -> dict[str, str]:
+    """The variables that commands are started with."""
+    return dict(os.environ)
+
+
+def person(here: Workspace | None) -> tuple[str, str] | None:
+    """Name and e-mail as Git knows them; None if it does not, or is not installed."""
+    if process.which("git") is None:
+        return None
+    return (here.git if here is not None else Git(Path.cwd())).identity()
+
+
+def pen(here: Workspace | None, key: Path | None, ask: Callable[[str], str]) -> Pen:
+    """What statements are signed with: the key named, the one of the Git configuration, or the tool's own.
+
+    Raises:
+        UsageError: if there is no key, or it lies in the study.
+        ResearchError: if others can read it.
+    """
+    git = here.git if here is not None and process.which("git") else None
+    private, _ = keys_action.locate(git, key_path(), key)
+    keys_action.outside(private, here.files if here is not None else None)
+    member = signer()
+    return Pen(signer=member, private=private, public=member.read(private), ask=ask, now=now(), tool=TOOL)
+
+
+def checking_means(*, progress: Progress) -> verify_action.Means:
+    """What a bundle is checked with before anything of it is run."""
+    return verify_action.Means(
+        runner=runner("host"), environment=environment(), signer=signer(), replay=False, progress=progress
+    )
+
+
 def tracer(name: str) -> Tracer:
     """A tracer by name.
 
@@ -107,6 +176,20 @@ def tracer(name: str) -> Tracer:
     """
     member: Tracer = registry.load("tracers", name, "TRACER")
     return member
+
+
+def tracers(named: str | None = None) -> Tracers:
+    """The tracers to choose from: the one that was named, else those that are tried in turn.
+
+    Raises:
+        UsageError: if there is no such tracer.
+    """
+    return Tracers(tracer, named)
+
+
+def every_tracer() -> tuple[Tracer, ...]:
+    """All tracers, first those that are tried where nobody names one."""
+    return tuple(tracer(name) for name in dict.fromkeys((*DEFAULTS, *registry.names("tracers"))))
 
 
 def signer(name: str = "ed25519") -> Signer:
@@ -179,6 +262,7 @@ def verify(
     means = verify_action.Means(
         runner=runner("host"),
         environment=dict(os.environ),
+        signer=signer(),
         trusted=trusted,
         replay=replay,
         consent=consent or (lambda: True),

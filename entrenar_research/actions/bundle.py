@@ -11,7 +11,7 @@ from entrenar_research.actions.verifying.verify import HISTORY, METADATA, PREVIE
 from entrenar_research.bundles.port import BundleFormat, Content, Member, Progress, Written
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files, hashing
+from entrenar_research.store import files, hashing, output_files
 from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
@@ -29,7 +29,7 @@ def bundle(
     """
     description = study.study()
     conclusion.recover(study)
-    _refuse_place(target)
+    output_files.refuse(target)
     if not git.exists():
         raise UsageError(f"{study.root} is no Git repository: a bundle is a commit with its data and history")
     if git.head() is None:
@@ -58,13 +58,6 @@ def bundle(
     )
     written = format.write(content, target, progress=progress)
     return written, tuple(path for path in git.untracked() if (study.root / path) != target.resolve())
-
-
-def _refuse_place(target: Path) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target} is a directory; expected the name of the file to write")
-    if not target.parent.resolve().is_dir():
-        raise UsageError(f"{target}: there is no directory {target.parent}")
 
 
 def _refuse_links(study: StudyFiles, paths: Iterable[str]) -> None:

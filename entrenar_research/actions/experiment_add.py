@@ -14,8 +14,9 @@ from entrenar_research.actions import data, restoring
 from entrenar_research.actions.restoring import Before
 from entrenar_research.actions.running import attempt, conclusion, observation, recipes, surroundings
 from entrenar_research.actions.running.attempt import Attempt, Means, Options
+from entrenar_research.actions.traces import choosing
 from entrenar_research.core import inference, pins, recipe
-from entrenar_research.errors import MissingToolError, ResearchError, RunFailedError, UsageError
+from entrenar_research.errors import ResearchError, RunFailedError, UsageError
 from entrenar_research.models.experiment import Declaration, Experiment
 from entrenar_research.models.run import RunRecord, TraceSummary
 from entrenar_research.runners.port import Ended, Job
@@ -26,6 +27,7 @@ from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.yaml_text import Document, dump
 from entrenar_research.tools.git import Git
+from entrenar_research.tracers.port import Tracer
 
 _LOOKED_INTO = 1 << 20
 
@@ -102,11 +104,8 @@ def observed(study: StudyFiles, name: str, words: Sequence[str], means: Means, *
     dvc_files.stages()
     dvc_files.locked()
     conclusion.recover(study)
-    reason = means.tracer.unavailable()
-    if reason is not None:
-        raise MissingToolError(
-            f"the command cannot be observed here: {reason}", hint="declare it by hand with --no-infer"
-        )
+    means.tracers.refuse("a declaration", "some", "nothing")
+    means.tracers.able("observe", "the command cannot be observed here", "declare it by hand with --no-infer")
     area = Staging(study.state, run_files.new_id(name, means.now())).open()
     before = restoring.remember(study.root)
     try:
@@ -128,15 +127,15 @@ def _observe(
     *,
     echo: bool,
 ) -> Observed:
+    tracer = means.tracers.able("observe")
     staged = area.result.relative_to(study.root).as_posix()
     argv = recipe.expand(recipe.command_line(words), result=staged, params_file=None, seed=None, params={})
     variables = {**means.environment, **pins.pinned(None)}
     path, environment = surroundings.environment(argv[0], variables, directory=study.root)
     argv[0] = path
-    git, started = Git(study.root).state(), means.now()
-    trace_id = secrets.token_hex(16)
+    git, started, trace_id = Git(study.root).state(), means.now(), secrets.token_hex(16)
     job = Job(
-        argv=means.tracer.wrap(argv, level="observe", log=area.trace_log),
+        argv=tracer.wrap(argv, level="observe", log=area.trace_log),
         directory=study.root,
         environment={**variables, **attempt.told(study, area, attempt.provisional(area), trace_id)},
         stdout=area.directory / "stdout.txt",
@@ -145,7 +144,7 @@ def _observe(
     )
     ended = means.runner.execute(job)
     _refuse_failure(ended, name)
-    trace = means.tracer.read(area.trace_log, command=argv, level="observe")
+    trace = tracer.read(area.trace_log, command=argv, level="observe")
     seen = observation.touched(study, trace, area.result)
     kept = {path for path in seen.continued if path in before.files}
     proposal = _propose(study, name, words, seen, kept, area)
@@ -166,13 +165,12 @@ def _observe(
         hardware=surroundings.hardware(),
         trace_id=trace_id,
     )
-    record = attempt.concluded(record, ended, _summary(means), means)
+    record = attempt.concluded(record, ended, _summary(tracer), means)
     return Observed(area=area, proposal=proposal, record=record, argv=argv)
 
 
-def _summary(means: Means) -> TraceSummary:
-    version = f"{means.tracer.name} {means.tracer.version() or ''}".strip()
-    return TraceSummary(level="observe", status="recorded", tracer=version)
+def _summary(tracer: Tracer) -> TraceSummary:
+    return TraceSummary(level="observe", status="recorded", tracer=choosing.described(tracer))
 
 
 def _refuse_failure(ended: Ended, name: str) -> None:

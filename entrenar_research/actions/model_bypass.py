@@ -23,7 +23,7 @@ from entrenar_research.core import digests, pickle_names, tensor_files
 from entrenar_research.core.tensor_files import Contents
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.signers.port import Signer
-from entrenar_research.store import files, hashing
+from entrenar_research.store import files, hashing, output_files
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.store.yaml_text import Document
 from entrenar_research.tools import ssh_keygen
@@ -148,6 +148,7 @@ def allow(study: StudyFiles, signer: Signer, file: Path, reason: str, key: Path,
         ResearchError: if the signature that was made would not be accepted.
     """
     place = file.with_name(file.name + SUFFIX) if out is None else out
+    output_files.refuse(place)
     text = reason.strip()
     if not text or not text.isprintable():
         raise UsageError("the reason is empty or not on one line: expected a sentence that says why it is allowed")
@@ -175,7 +176,7 @@ def allow(study: StudyFiles, signer: Signer, file: Path, reason: str, key: Path,
     bypass = Bypass(statement=statement, signature=signature)
     _accept(study, bypass, place.name)
     document = json.dumps(msgspec.to_builtins(bypass), indent=2, ensure_ascii=False)
-    files.write_atomically(place, document + "\n")
+    output_files.write(place, document + "\n")
     return place
 
 

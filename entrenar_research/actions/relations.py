@@ -10,7 +10,7 @@ import msgspec
 
 from entrenar_research.actions.running import conclusion
 from entrenar_research.actions.runs import comparison
-from entrenar_research.actions.verifying import replay
+from entrenar_research.actions.verifying import replay, scratch_copy
 from entrenar_research.actions.verifying.replay import Replayed, ReplayFailed
 from entrenar_research.core import content, digests, recipe, relations, relations_data
 from entrenar_research.core.relations import Outcome
@@ -105,7 +105,7 @@ class _Trial:
         return self._known[key]
 
     def _run(self, root: Path, variant: Variant | None, relation: Relation | None) -> Outcome:
-        replay.copy_study(self._study, root, _needed(self._study, self.experiment))
+        scratch_copy.copy_study(self._study, root, _needed(self._study, self.experiment))
         copy = StudyFiles(root)
         experiment = _altered(copy, self.experiment, variant)
         with replay.replayed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -45,6 +46,22 @@ def confirm(question: str) -> bool:
     if not line:
         sys.stderr.write("\n")
     return line.strip().lower() in ("y", "yes")
+
+
+def secret(question: str) -> str:
+    """The person's answer to `question`, not shown as it is typed; on the terminal, whatever the streams are.
+
+    Raises:
+        UsageError: if there is nobody to ask.
+    """
+    if not interactive():
+        raise UsageError(
+            f"{question}: there is no terminal to ask on", hint="sign on a terminal, or with a key without a passphrase"
+        )
+    try:
+        return getpass.getpass(f"{question}: ")
+    except EOFError as error:
+        raise UsageError(f"{question}: nothing was given") from error
 
 
 def _prompt(text: str) -> None:

@@ -23,7 +23,7 @@ def execute(args: argparse.Namespace) -> int:
     """Looks and reports."""
     here = Workspace.maybe()
     git = here.git if here else Git(Path.cwd())
-    tools = action.examine(git, workspace.tracer("strace"), workspace.signer(), workspace.key_path())
+    tools = action.examine(git, workspace.every_tracer(), workspace.signer(), workspace.key_path())
     lacking = [tool.name for tool in tools if tool.needed and tool.found is None]
     screen = Screen()
     if args.format == "json":

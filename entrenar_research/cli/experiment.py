@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from entrenar_research import workspace
 from entrenar_research.actions import experiment_add as action
 from entrenar_research.cli import asking
-from entrenar_research.cli.parsing import add_format, add_verb, add_verbs
+from entrenar_research.cli.parsing import add_format, add_tracer, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.models.equivalence import Violation
 from entrenar_research.store import study_files
@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--no-infer", action="store_true", help="declare the bare command without running it")
     add.add_argument("--quiet", action="store_true", help="do not show what the command prints")
+    add_tracer(add)
     add.set_defaults(words=[])
     add_format(add_verb(verbs, "list", "the experiments of this study"))
     show = add_verb(verbs, "show", "one declaration, and where dvc.yaml differs from it")
@@ -96,7 +97,7 @@ def _add(args: argparse.Namespace, here: Workspace) -> int:
             "good",
         )
         return 0
-    means = here.means(screen.line)
+    means = here.means(screen.line, args.tracer)
     with action.observed(here.files, args.name, words, means, echo=not args.quiet) as found:
         _draw(screen, found.proposal)
         if args.dry_run or not _agreed(args):

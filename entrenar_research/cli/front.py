@@ -27,10 +27,11 @@ GROUPS: dict[str, dict[str, str]] = {
     "begin": {
         "doctor": "what is installed here, and what each is for",
         "init": "make a new study",
-        "keys": "the signing key: new, show",
+        "keys": "the signing key: new, show, allow",
     },
     "work": {
         "experiment": "declare experiments: add, list, show, sync",
+        "env": "what hermetic runs are made of: lock, seed, show, diff, verify",
         "run": "run an experiment and record everything about it",
         "status": "a quick look: what is up to date, what is not, and why",
         "sweep": "search for good parameters: new, run, show, best, list",
@@ -43,9 +44,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "hand over": {
         "seal": "commit an experiment, golden trace or sweep, and sign a tag",
+        "reproduce": "rebuild an experiment, compare byte for byte, say why not",
+        "prove": "sign what a run is: its result, what went in, in what world",
+        "attest": "rebuild a run or a bundle, and sign how it compares",
+        "consensus": "how many keys and kinds of hardware agree about a run",
         "verify": "check every digest and signature, then replay",
         "cite": "write CITATION.cff or BibTeX",
         "bundle": "write the study as one checkable file",
+        "airgap": "carry a study to where there is no network: pack, unpack, update",
     },
     "besides": {"completion": "print a shell completion script"},
 }
@@ -163,8 +169,8 @@ def _unexpected(error: Exception) -> tuple[str, str]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+    del frame
+    raise KeyboardInterrupt(signal.Signals(number))
 
 
 def _dispatch(arguments: list[str]) -> int:

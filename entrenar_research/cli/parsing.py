@@ -167,6 +167,21 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tracer(parser: argparse.ArgumentParser, words: str = "default: strace, where it does not work kernel") -> None:
+    """Adds `--tracer`, the same for every command that traces."""
+    parser.add_argument("--tracer", metavar="TRACER", help=f"what to trace with ({words})")
+
+
+def add_runner(parser: argparse.ArgumentParser) -> None:
+    """Adds `--runner`, the same for every command that carries out experiments."""
+    parser.add_argument(
+        "--runner",
+        metavar="RUNNER",
+        help="where to run: host (as this machine is), bwrap (the same, without network and read-only), "
+        "nix (hermetic: the toolchain of the lock, and what is declared); default: $ENTRENAR_RUNNER, else host",
+    )
+
+
 def add_verbs(parser: argparse.ArgumentParser) -> Any:
     """The place of a command's verbs; `add_verb` adds one."""
     return parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")

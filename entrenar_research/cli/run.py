@@ -12,14 +12,14 @@ import sys
 
 from entrenar_research.actions.running.attempt import Options
 from entrenar_research.actions.running.run import Ran
-from entrenar_research.cli.parsing import add_format
+from entrenar_research.cli.parsing import add_format, add_runner, add_tracer
 from entrenar_research.errors import EXIT_DONE
 from entrenar_research.store import params_file
 from entrenar_research.views.terminal import runs as view
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
-EXAMPLES = ("run line", "run line --set rate=0.1 --set steps=50", "run line --strict --quiet")
+EXAMPLES = ("run line", "run line --set rate=0.1 --set steps=50", "run line --strict --quiet", "run line --runner nix")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("none", "observe", "full"),
         help="look as closely as this, not as declared: none, observe (files, processes, network), full (every call)",
     )
+    add_tracer(parser)
+    add_runner(parser)
     parser.add_argument("--source", action="store_true", help="a full trace also says from where its calls come")
     parser.add_argument("--quiet", action="store_true", help="do not show what the command prints")
     add_format(parser)
@@ -63,7 +65,13 @@ def execute(args: argparse.Namespace) -> int:
         under_dvc=os.environ.get("DVC_STAGE") == args.name,
         echo=text and not args.quiet,
     )
-    ran = here.run(args.name, options, announce=lambda reason: screen.line(f"{args.name}: {reason}", "quiet"))
+    ran = here.run(
+        args.name,
+        options,
+        announce=lambda reason: screen.line(f"{args.name}: {reason}", "quiet"),
+        tracer=args.tracer,
+        runner=args.runner,
+    )
     if text:
         view.draw_run(screen, ran, here.files.experiment(args.name))
     else:

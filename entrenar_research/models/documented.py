@@ -89,4 +89,4 @@ class TraceDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def texts(self) -> tuple[str, ...]:
         """The normalised lines alone."""
-        return tuple(line.line for line in self.lines)
+        return tuple([line.line for line in self.lines])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from entrenar_research.tools.kernel_ring import command
 from tests.cli.conftest import tree
 from tests.conftest import World
 
@@ -86,8 +88,22 @@ def test_no_identity_and_no_key(world: World, tiny: Path, tmp_path: Path) -> Non
 def test_strace_is_absent(world: World, tiny: Path, without: dict[str, str]) -> None:
     Path(without["PATH"], "strace").unlink()
     reason = "strace is not installed or not on PATH"
-    assert examined(world, tiny, without)["tracer"]["remedy"] == f"{reason}; apt-get install strace"
-    check_untraced(world, tiny, reason, ["env", f"PATH={without['PATH']}"])
+    tools = examined(world, tiny, without)
+    assert tools["tracer strace"]["remedy"] == f"{reason}; apt-get install strace"
+    assert tools["tracer renacer"]["remedy"].startswith("renacer is not installed or not on PATH; cargo install")
+    assert "tracer replay" not in tools
+
+
+def test_every_tracer_is_shown_with_what_it_can_do(world: World, tiny: Path) -> None:
+    kernel = examined(world, tiny)["tracer kernel"]
+    reasons = command.unavailable("full"), command.unavailable("observe")
+    if reasons[0] is None:
+        assert kernel["found"] == f"kernel {platform.release()}"
+        assert kernel["remedy"] == ""
+    else:
+        assert kernel["remedy"] == f"{reasons[0]}; allow this account to trace"
+        assert (kernel["found"] is None) == (reasons[1] is not None)
+        assert kernel["found"] is None or "only to observe; for every call: " in kernel["found"]
 
 
 def test_tracing_is_forbidden(world: World, tiny: Path, tmp_path: Path) -> None:
@@ -96,10 +112,12 @@ def test_tracing_is_forbidden(world: World, tiny: Path, tmp_path: Path) -> None:
     assert world.run(*refused, "strace", "true", cwd=tiny, status=None).returncode != 0
     reason = "tracing is forbidden here: strace: "
     done = world.run(*refused, "entrenar-research", "doctor", "--format", "json", cwd=tiny)
-    tracer = {tool["name"]: tool for tool in json.loads(done.stdout)["tools"]}["tracer"]
-    assert tracer["found"] is None
-    assert tracer["remedy"].startswith(reason)
-    assert tracer["remedy"].endswith("Operation not permitted; allow this account to trace")
+    tools = {tool["name"]: tool for tool in json.loads(done.stdout)["tools"]}
+    for tracer in (tools["tracer strace"], tools["tracer kernel"]):
+        assert tracer["found"] is None
+        assert "Operation not permitted" in tracer["remedy"]
+        assert tracer["remedy"].endswith("; allow this account to trace")
+    assert tools["tracer strace"]["remedy"].startswith(reason)
     check_untraced(world, tiny, reason, refused)
 
 
@@ -117,7 +135,9 @@ def check_untraced(world: World, study: Path, reason: str, before: list[str]) ->
     assert f"full: unavailable ({reason}" in world.tool("runs", "show", "line", cwd=study).stdout
     kept = tree(study)
     done = world.run(*call, "golden", "check", cwd=study, status=3)
-    assert f"nothing can be traced here with strace: {reason}" in done.stderr
+    assert f"nothing can be traced here with strace or kernel: {reason}" in done.stderr
+    assert "; kernel: " in done.stderr
+    assert "hint: install strace, or allow this account to trace; `entrenar-research doctor`" in done.stderr
     done = world.run(*call, "experiment", "add", "other", "--yes", "--", "true", cwd=study, status=3)
     assert done.stderr.startswith(f"error: the command cannot be observed here: {reason}")
     assert "--no-infer" in done.stderr

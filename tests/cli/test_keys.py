@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenar_research.actions import keys
 from tests.cli.conftest import Door, Terminal, tree
 from tests.conftest import World
 
@@ -47,7 +48,7 @@ def test_a_new_key(door: Door, world: World, tiny: Path, home: Path, at_home: di
     public = world.run("ssh-keygen", "-y", "-f", key, cwd=home).stdout.split()
     assert public[0] == "ssh-ed25519"
     assert re.fullmatch(
-        r'ada@example\.org namespaces="git,model-bypass@entrenar-research",valid-after="\d{8}Z",valid-before="\d{8}Z" '
+        rf'ada@example\.org namespaces="{",".join(keys.NAMESPACES)}",valid-after="\d{{8}}Z",valid-before="\d{{8}}Z" '
         + re.escape(" ".join(public[:2])),
         entries(tiny)[-1],
     )
@@ -233,3 +234,77 @@ def test_a_key_that_the_study_does_not_know_cannot_seal(
     assert said.complaint[0].startswith("the study would not accept this signature: ")
     assert "`entrenar-research keys new`" in said.complaint[1]
     assert world.run("git", "for-each-ref", "refs/tags", cwd=tiny).stdout in before
+
+
+@pytest.fixture
+def grace(world: World, tmp_path: Path) -> Path:
+    """The public key of somebody else."""
+    world.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "grace", cwd=tmp_path)
+    return tmp_path / "grace.pub"
+
+
+def test_the_key_of_somebody_else_is_listed_for_what_is_said(door: Door, tiny: Path, grace: Path) -> None:
+    said = door("keys", "allow", str(grace), "--as", "grace@example.org", cwd=tiny)
+    assert said.status == 0
+    assert re.match(rf"listed {FINGERPRINT} of grace@example\.org for attestations in keys/allowed_signers\n", said.out)
+    material = " ".join(grace.read_text().split()[:2])
+    assert re.fullmatch(
+        r'grace@example\.org namespaces="attestation@entrenar-research",valid-after="\d{8}Z",valid-before="\d{8}Z" '
+        + re.escape(material),
+        entries(tiny)[-1],
+    )
+    before = entries(tiny)
+    assert door("keys", "allow", str(grace), "--as", "grace@example.org", cwd=tiny).out.startswith("already listed ")
+    assert entries(tiny) == before
+    words = ("--for", "attestations", "--for", "proofs", "--valid-for", "30d")
+    assert door("keys", "allow", str(grace), "--as", "grace@example.org", *words, cwd=tiny).status == 0
+    assert 'namespaces="proof@entrenar-research",' in entries(tiny)[-1]
+    assert len(entries(tiny)) == len(before) + 1
+
+
+@pytest.mark.parametrize("who", ["a b", "a,b", "*", "", "#a", 'a"b'])
+def test_a_name_that_the_list_cannot_hold(who: str, door: Door, tiny: Path, grace: Path) -> None:
+    before = entries(tiny)
+    said = door("keys", "allow", str(grace), "--as", who, cwd=tiny)
+    assert said.status == 2
+    assert said.complaint[0] == f"name {who!r}: expected an e-mail address, without blanks, commas, quotes or wildcards"
+    assert entries(tiny) == before
+
+
+def test_a_private_key_is_not_listed(door: Door, tiny: Path, grace: Path) -> None:
+    private = grace.with_suffix("")
+    said = door("keys", "allow", str(private), "--as", "grace@example.org", cwd=tiny)
+    assert (said.status, said.complaint) == (
+        2,
+        (f"{private}: expected a public key, found a private one", f"{private}.pub lies beside it"),
+    )
+
+
+def test_proofs_are_signed_with_a_passphrase_on_a_terminal_only(
+    door: Door, terminal: Terminal, world: World, tiny: Path, tmp_path: Path
+) -> None:
+    key = tmp_path / "locked"
+    world.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "correct horse", "-C", "x", "-f", key, cwd=tmp_path)
+    door("keys", "allow", f"{key}.pub", "--as", "ada@example.org", "--for", "proofs", cwd=tiny)
+    said = door("prove", "line", "--key", str(key), cwd=tiny)
+    assert said.status == 2
+    assert said.complaint[0] == f"Passphrase of {key}: there is no terminal to ask on"
+    words = ("entrenar-research", "prove", "line", "--key", key)
+    wrong = terminal(*words, cwd=tiny, answers=[(f"Passphrase of {key}: ", "wrong\n")])
+    assert wrong.status == 1
+    assert f"{key}: the passphrase is wrong, or the key is damaged; nothing is signed" in wrong.out
+    assert not list(tiny.glob("runs/*/proof*"))
+    right = terminal(*words, cwd=tiny, answers=[(f"Passphrase of {key}: ", "correct horse\n")])
+    assert right.status == 0, right.out
+    assert "correct horse" not in right.out
+    assert len(list(tiny.glob("runs/*/proof*"))) == 1
+
+
+@pytest.mark.parametrize("command", ["prove", "attest"])
+def test_a_key_that_others_can_read_signs_nothing(command: str, door: Door, tiny: Path, world: World) -> None:
+    key = tiny.parent / "open"
+    world.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key, cwd=tiny)
+    key.chmod(0o644)
+    said = door(command, "line", "--key", str(key), cwd=tiny)
+    assert (said.status, said.complaint[0]) == (1, f"{key}: mode 0644 lets others read the private key; expected 0600")
+    assert not [*tiny.glob("runs/*/proof*"), *tiny.glob("runs/*/attestations")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import pkgutil
 import stat
@@ -97,3 +98,126 @@ def test_without_its_program_it_says_so(signer: Signer, tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="is not installed or not on PATH"):
         signer.generate(tmp_path / "id", comment="x", passphrase=False)
+
+
+def never(question: str) -> str:
+    raise AssertionError(question)
+
+
+@pytest.fixture
+def made(signer: Signer, tmp_path: Path) -> tuple[Path, str]:
+    """A key: its file, and the line of its public half."""
+    return tmp_path / "id", signer.generate(tmp_path / "id", comment="x", passphrase=False).line
+
+
+def test_what_was_signed_is_verified(signer: Signer, made: tuple[Path, str]) -> None:
+    private, public = made
+    for message in (b"", b"a", b"\0" * 1000, bytes(range(256)) * 300):
+        signature = signer.sign(private, message, ask=never)
+        assert signer.verify(public, message, signature) is True
+        assert signer.verify(public.rsplit(" ", 1)[0], message, signature) is True
+        assert signer.verify(public, message + b"\n", signature) is False
+
+
+def test_every_flipped_bit_of_a_signature_is_refused(signer: Signer, made: tuple[Path, str]) -> None:
+    private, public = made
+    signature = signer.sign(private, b"message", ask=never)
+    for place in range(len(signature)):
+        for bit in range(8):
+            changed = bytearray(signature)
+            changed[place] ^= 1 << bit
+            assert signer.verify(public, b"message", bytes(changed)) is False
+    for wrong in (b"", signature[:-1], signature + b"\0", bytes(64)):
+        assert signer.verify(public, b"message", wrong) is False
+
+
+def test_the_signature_of_another_key_is_refused(signer: Signer, made: tuple[Path, str], tmp_path: Path) -> None:
+    other = signer.generate(tmp_path / "other", comment="x", passphrase=False)
+    assert signer.verify(other.line, b"m", signer.sign(made[0], b"m", ask=never)) is False
+
+
+@pytest.mark.parametrize("line", ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa AAAAB3NzaC1yc2E=", "ssh-ed25519 !"])
+def test_a_line_that_is_no_key_verifies_nothing(signer: Signer, line: str) -> None:
+    with pytest.raises(UsageError):
+        signer.verify(line, b"m", b"s" * 64)
+
+
+def test_the_passphrase_is_asked_for_once_and_has_to_be_right(signer: Signer, made: tuple[Path, str]) -> None:
+    private, public = made
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", private], check=True, capture_output=True)
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "secret"
+
+    assert signer.verify(public, b"m", signer.sign(private, b"m", ask=ask)) is True
+    assert asked == [f"Passphrase of {private}"]
+    with pytest.raises(ResearchError, match="the passphrase is wrong, or the key is damaged") as caught:
+        signer.sign(private, b"m", ask=lambda question: "Secret")
+    assert "ecret" not in str(caught.value).replace("passphrase", "")
+
+
+def test_a_public_half_of_another_key_beside_it_is_noticed(
+    signer: Signer, made: tuple[Path, str], tmp_path: Path
+) -> None:
+    private, _ = made
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", private], check=True, capture_output=True)
+    other = signer.generate(tmp_path / "other", comment="x", passphrase=False)
+    (tmp_path / "id.pub").write_text(other.line + "\n")
+    with pytest.raises(ResearchError, match="the public half beside it is that of another key"):
+        signer.sign(private, b"m", ask=lambda question: "secret")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_key_that_others_can_use_signs_nothing(signer: Signer, made: tuple[Path, str], mode: int) -> None:
+    made[0].chmod(mode)
+    with pytest.raises(ResearchError, match="lets others read the private key"):
+        signer.sign(made[0], b"m", ask=never)
+
+
+def test_a_key_of_another_kind_signs_nothing(signer: Signer, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "id"], check=True)
+    with pytest.raises(UsageError, match="found one of the kind ecdsa"):
+        signer.sign(tmp_path / "id", b"m", ask=never)
+
+
+def packed(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def security_key(private: Path) -> None:
+    """What `ssh-keygen -t ed25519-sk` writes, without a security key: OpenSSH's PROTOCOL.key and PROTOCOL.u2f."""
+    kind, point, application = b"sk-ssh-ed25519@openssh.com", bytes(range(32)), b"ssh:"
+    public = packed(kind, point, application)
+    inside = b"\1\2\3\4" * 2 + public + b"\1" + packed(b"handle", b"", b"comment")
+    inside += bytes(range(1, 1 + -len(inside) % 8))
+    data = b"openssh-key-v1\0" + packed(b"none", b"none", b"") + b"\0\0\0\1" + packed(public, inside)
+    text = base64.encodebytes(data).decode()
+    private.write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{text}-----END OPENSSH PRIVATE KEY-----\n")
+    private.chmod(0o600)
+
+
+def test_a_security_key_is_refused_with_words(signer: Signer, tmp_path: Path) -> None:
+    security_key(tmp_path / "id")
+    public = signer.read(tmp_path / "id")
+    assert public.line.startswith("sk-ssh-ed25519@openssh.com ")
+    with pytest.raises(UsageError, match=r"lives in a security key \(FIDO\)") as caught:
+        signer.sign(tmp_path / "id", b"m", ask=never)
+    assert "--key" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match=r"lives in a security key \(FIDO\)"):
+        signer.verify(public.line, b"m", b"s" * 64)
+
+
+def test_a_public_key_is_read_from_a_file(signer: Signer, made: tuple[Path, str], tmp_path: Path) -> None:
+    private, line = made
+    found = signer.public(private.with_name("id.pub"))
+    assert (found.line, found.fingerprint, found.comment) == (line, signer.read(private).fingerprint, "x")
+    with pytest.raises(UsageError, match="expected a public key, found a private one"):
+        signer.public(private)
+    for text in ("", "x\n", "ssh-ed25519 AAAA\n", f"{line}\n{line}\n", "ssh-rsa AAAA\n"):
+        (tmp_path / "other.pub").write_text(text)
+        with pytest.raises(UsageError, match="expected one line with an Ed25519 key"):
+            signer.public(tmp_path / "other.pub")
+    with pytest.raises(UsageError, match="no such file"):
+        signer.public(tmp_path / "none.pub")

@@ -14,7 +14,13 @@ from entrenar_research.models.verdict import Report, Verdict
 
 def means(*, replay: bool = False, trusted: Path | None = None) -> verify.Means:
     """What a verification is carried out with; without replay unless asked for."""
-    return verify.Means(runner=workspace.runner("host"), environment=dict(os.environ), replay=replay, trusted=trusted)
+    return verify.Means(
+        runner=workspace.runner("host"),
+        environment=dict(os.environ),
+        signer=workspace.signer(),
+        replay=replay,
+        trusted=trusted,
+    )
 
 
 def check(study: Path, *, replay: bool = False, trusted: Path | None = None) -> Report:

@@ -58,6 +58,8 @@ def test_the_whole_job_from_init_to_the_readers_verify(alone: tuple[str, ...], w
         (("golden", "check"), "same as a fresh run"),
         (("cite", "--format", "bibtex"), "Lovelace"),
         (("keys", "show"), "SHA256:"),
+        (("prove", "line"), "proven"),
+        (("attest", "line"), "identical with host"),
         (("completion", "bash"), "complete"),
         (("experiment", "sync", "line"), ""),
         (("--help",), "verify"),

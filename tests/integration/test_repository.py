@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenar_research.actions.environments import build_files
 from entrenar_research.store import templates
 from entrenar_research.store.study_files import StudyFiles
 from tests.conftest import World
@@ -53,6 +54,15 @@ def test_the_wheel_carries_every_template() -> None:
         for path in ("template.yaml", *templates.load(ROOT / "templates", name).files):
             source = packaged[f"entrenar_research/_templates/{name}/{path}"]
             assert (ROOT / source).samefile(ROOT / "templates" / name / path)
+
+
+def test_the_wheel_carries_what_nix_builds_by() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    packaged = build["targets"]["wheel"]["force-include"]
+    found = {source: target for source, target in packaged.items() if "/_nix/" in target}
+    names = build_files.names(ROOT / "nix")
+    assert found == {name: f"entrenar_research/_nix/{Path(name).name}" for name in names}
+    assert {"flake.nix", "nix/seed", "nix/toolchain.nix"} <= set(names)
 
 
 def test_the_digits_are_this_study() -> None:

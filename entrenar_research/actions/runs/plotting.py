@@ -17,7 +17,7 @@ from entrenar_research.core.tracking import curves
 from entrenar_research.core.tracking.curves import Curve, Panel
 from entrenar_research.errors import IntegrityError, UsageError
 from entrenar_research.models.run import RunRecord
-from entrenar_research.store import files
+from entrenar_research.store import files, output_files
 from entrenar_research.store.catalogue.catalogue import Catalogue
 from entrenar_research.store.logged import points
 from entrenar_research.store.run_files import RunFiles
@@ -178,16 +178,15 @@ def write(path: Path, data: bytes, *, force: bool) -> bool:
     True if a file was replaced.
 
     Raises:
-        UsageError: if there is a file of somebody else, or a directory.
+        UsageError: if there is a file of somebody else, or a directory, or no directory to write it in.
         StorageError: if the file system refuses.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a directory, expected a file to write")
+    output_files.refuse(path)
     there = path.exists()
     if there and not force:
         with files.refusals(f"cannot read {path}"), path.open("rb") as stream:
             if MARK.encode() not in stream.read(_SEEN):
                 raise UsageError(f"{path} is there, and no plot of this tool", hint="`--force` replaces it")
     with files.refusals(f"cannot write {path}"):
-        files.write_atomically(path, data)
+        output_files.write(path, data)
     return there

@@ -85,7 +85,7 @@ class _Sitting:
     def __init__(self, study: StudyFiles, name: str, request: Request, means: Means, watcher: Watcher) -> None:
         self._study, self._request, self._means, self._watcher = study, request, means, watcher
         self._places = SweepFiles(study)
-        self.sweep = runnable(self._places.load(name))
+        self.sweep = runnable(study, self._places.load(name), means)
         self._claims = Claims(study, self.sweep, means.now)
         self._claims.begin()
         self._limit = limit_of(self.sweep, request.trials)
@@ -151,6 +151,8 @@ class _Sitting:
         words = ["sweep", "work", self.sweep.name, "--leader", str(os.getpid()), "--since", str(self._since)]
         if self._request.trials is not None:
             words += ["--trials", str(self._request.trials)]
+        if (tracer := self._means.tracers.named) is not None:
+            words += ["--tracer", tracer.name]
         if self.sweep.seconds is not None:
             left = max(0.0, self.sweep.seconds - (time.monotonic() - self._began))
             words += ["--seconds", f"{left:.3f}"]

@@ -17,7 +17,7 @@ from entrenar_research.core import digests, recipe
 from entrenar_research.core.sweeps import suggest
 from entrenar_research.core.tracking import handover
 from entrenar_research.errors import RunFailedError
-from entrenar_research.models.experiment import Experiment
+from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Observed, RunRecord
 from entrenar_research.models.sweep import Sweep, TrialRecord
 from entrenar_research.models.tracking import Lineage, Parent, Trial
@@ -77,6 +77,11 @@ def base(sweep: Sweep, record: RunRecord) -> str:
     return digests.sha256(digests.canonical_json(parts))[: len("sha256:") + 16]
 
 
+def level_of(sweep: Sweep, experiment: Experiment) -> TraceLevel:
+    """How closely trials are looked at."""
+    return sweep.declaration.trace or experiment.declaration.trace
+
+
 def carry_out(study: StudyFiles, sweep: Sweep, trial: TrialRecord, means: Means, halt: Halt) -> RunRecord:
     """Runs a trial to its end.
 
@@ -100,7 +105,7 @@ def carry_out(study: StudyFiles, sweep: Sweep, trial: TrialRecord, means: Means,
         files={path: item for path, item in ingredients.files.items() if path != file},
     )
     own = _with_params(experiment, place)
-    level = sweep.declaration.trace or experiment.declaration.trace
+    level = level_of(sweep, experiment)
     record, argv = run_action.draft(study, own, mine, None, level, means, trial.run)
     record = msgspec.structs.replace(
         record,

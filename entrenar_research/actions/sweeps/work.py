@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from entrenar_research.actions.running.attempt import Means
+from entrenar_research.actions.running import run as run_action
+from entrenar_research.actions.running.attempt import Means, Options
 from entrenar_research.actions.sweeps import trial as sweep_trial
 from entrenar_research.actions.sweeps.claims import Claims, limit_of
 from entrenar_research.actions.sweeps.pruning import Watch
@@ -52,7 +53,7 @@ def work(study: StudyFiles, name: str, share: Share, means: Means, ended: Callab
         RunFailedError: if the first trials all fail.
         InterruptedRunError: if the person, or the end of the leader, stopped it.
     """
-    sweep = runnable(SweepFiles(study).load(name))
+    sweep = runnable(study, SweepFiles(study).load(name), means)
     claims = Claims(study, sweep, means.now)
     claims.begin()
     since = len(claims.journal.trials()) if share.since is None else share.since
@@ -78,17 +79,20 @@ def work(study: StudyFiles, name: str, share: Share, means: Means, ended: Callab
             claims.cancel(worker)
 
 
-def runnable(sweep: Sweep) -> Sweep:
-    """The sweep, if it has an experiment to run.
+def runnable(study: StudyFiles, sweep: Sweep, means: Means) -> Sweep:
+    """The sweep, if it has an experiment to run, and the tracer that was named can trace it.
 
     Raises:
-        UsageError: if a script carries out its trials.
+        UsageError: if a script carries out its trials, or that tracer does not see enough.
+        MissingToolError: if that tracer does not work here.
     """
     if sweep.declaration.experiment is None:
         raise UsageError(
             f"{sweep.file} names no experiment: its trials are runs of a script that uses er.Sweep",
             hint="run that script again to go on with it, or name an experiment",
         )
+    experiment = study.experiment(sweep.declaration.experiment)
+    run_action.ready(experiment.name, sweep_trial.level_of(sweep, experiment), Options(), means)
     return sweep
 
 

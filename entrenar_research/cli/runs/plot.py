@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrenar_research.errors import UsageError
+from entrenar_research.store import output_files
 from entrenar_research.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"--last: found {args.last}, expected 0 (all) or more")
     if args.out is not None and args.out.suffix.lower() not in _KINDS:
         raise UsageError(f"--out {args.out}: expected a name that ends in {', '.join(_KINDS)}")
+    if args.out is not None:
+        output_files.refuse(args.out)
     root, metrics = Workspace().root, list(dict.fromkeys(args.metric))
     choice = plotting.choose(root, args.runs, metrics, args.last)
     panels, notes = plotting.panels(root, choice.runs, metrics, across=args.x, smooth=args.smooth, log=args.log)

@@ -71,8 +71,12 @@ def _draw_observed(screen: Screen, record: RunRecord) -> None:
     if trace.status == "none":
         screen.line("not traced: what it read was not observed", "quiet")
         return
-    if trace.status == "unavailable" or record.observed is None:
+    if trace.status == "unavailable":
         screen.line(f"trace: unavailable ({trace.reason})", "doubt")
+        return
+    if record.observed is None:
+        words = "does not see everything: what it read was not held against its declaration"
+        screen.line(f"trace: {trace.calls} calls; {trace.tracer} {words}", "doubt")
         return
     seen = record.observed
     declared = len(record.inputs) + len(record.code)
