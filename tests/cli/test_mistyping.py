@@ -10,8 +10,8 @@ from entrenar_research.core.sweeps import suggest
 from tests.cli.conftest import Door
 
 ALL = (
-    "there is: doctor, init, keys, experiment, run, status, sweep, runs, trace, golden, lineage, models, import, seal"
-    " and 4 more"
+    "there is: doctor, init, keys, experiment, env, run, status, sweep, runs, trace, golden, lineage, models, import,"
+    " seal and 9 more"
 )
 
 GOLDEN = "promote, check, list, show, diff, retire or ci"
