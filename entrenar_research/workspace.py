@@ -22,7 +22,7 @@ from entrenar_research.actions.traces.choosing import DEFAULTS, Tracers
 from entrenar_research.actions.verifying import verify as verify_action
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.citations.port import CitationFormat
-from entrenar_research.errors import NotAStudyError, UsageError
+from entrenar_research.errors import MissingToolError, NotAStudyError, UsageError
 from entrenar_research.importers.port import Importer
 from entrenar_research.models.verdict import Finding, Report
 from entrenar_research.runners.port import Runner
@@ -243,24 +243,32 @@ def verify(
     target: str | Path,
     *,
     replay: bool = False,
+    rebuild: bool = False,
     consent: Callable[[], bool] | None = None,
     trusted: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Verifies a study, a bundle, or the directory of an unpacked one.
 
-    With `replay` every experiment is run again; the code of a bundle only if `consent` (by default: none needed,
-    `replay` is one) says yes. `trusted` is an allowed_signers file to use instead of the study's own.
+    With `replay` every experiment is run again, with `rebuild` hermetically; the code of a bundle only if `consent`
+    (by default: none needed, `replay` is one) says yes. `trusted` is an allowed_signers file to use instead of the
+    study's own.
 
     Raises:
+        MissingToolError: if it is to be rebuilt, and Nix is not here.
         UsageError: if there is nothing of that name.
         NotAStudyError: if it is a directory, but no study.
     """
     place = Path(target)
     if not place.exists():
         raise UsageError(f"{target}: no such study or bundle")
+    carried_out_by = runner_here("nix" if rebuild else "host")
+    if replay and (reason := carried_out_by.unavailable(os.environ)) is not None:
+        raise MissingToolError(
+            f"nothing can be rebuilt here: {reason}", hint="leave --rebuild out to replay on the host"
+        )
     means = verify_action.Means(
-        runner=runner("host"),
+        runner=carried_out_by,
         environment=dict(os.environ),
         signer=signer(),
         trusted=trusted,

@@ -23,6 +23,7 @@ from entrenar_research.views.terminal.screen import Screen
 EXAMPLES = (
     "verify                            this study, with a replay of every experiment",
     "verify study.crate.zip --replay   a bundle that somebody handed to you",
+    "verify --rebuild                  this study, every experiment built anew by Nix",
     "verify --no-replay --all          digests and signatures only, every finding",
 )
 
@@ -35,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-replay", action="store_true", help="check digests and signatures only")
     parser.add_argument(
         "--replay", action="store_true", help="agree to run the code of a bundle; without it you are asked"
+    )
+    parser.add_argument(
+        "--rebuild", action="store_true", help="replay hermetically: build every experiment by Nix, from the lock alone"
     )
     parser.add_argument(
         "--allowed-signers", type=Path, metavar="FILE", help="trust these signers, not the study's own list"
@@ -50,11 +54,14 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.allowed_signers}: no such file")
     if args.replay and args.no_replay:
         raise UsageError("--replay and --no-replay exclude each other")
+    if args.rebuild and args.no_replay:
+        raise UsageError("--rebuild and --no-replay exclude each other")
     target = Path(args.target) if args.target else study_files.find_root(Path.cwd())
     with screen.progress("verifying") as update:
         report = workspace.verify(
             target,
             replay=not args.no_replay,
+            rebuild=args.rebuild,
             consent=lambda: args.replay or _consent(screen, target),
             trusted=args.allowed_signers.resolve() if args.allowed_signers else None,
             progress=update,

@@ -101,7 +101,7 @@ def test_another_account_without_network_does_everything_there(
     base: tuple[World, Path, Path], reader: Account, trusted: Path
 ) -> None:
     within = airgaps.apart()
-    _, study, packed = base
+    world, study, packed = base
     stick = reader.give(packed, "stick")
     signers = reader.give(trusted, "trusted")
     with_nix = (*within, "env", f"NIX_CONFIG={CONFIGURATION}")
@@ -123,6 +123,11 @@ def test_another_account_without_network_does_everything_there(
     assert "up to date" in reader.run("dvc", "pull", cwd=lab, within=within).stdout
     assert "nothing is different or broken" in reader.run("entrenar-research", "verify", cwd=lab, within=within).stdout
     assert reader.run("git", "status", "--short", cwd=lab).stdout == ""
+    # A bundle that somebody hands over as well is rebuilt from that store.
+    world.tool("bundle", "-o", reader.home / "line.crate.zip", cwd=study)
+    verify = ("entrenar-research", "verify", "line.crate.zip", "--rebuild", "--replay", "--format", "json")
+    report = json.loads(reader.run(*verify, within=within).stdout)
+    assert {item["verdict"] for item in report["findings"] if item["area"] == "replay"} == {"identical"}
     again = reader.run("entrenar-research", "airgap", "unpack", stick, "-o", lab, within=within)
     assert "is at the commit of the pack already" in again.stdout
     # What DVC lost comes back from the stick.

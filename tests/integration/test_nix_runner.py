@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -238,3 +239,51 @@ def test_the_description_of_the_experiments_is_the_same_for_the_same(study: Path
     assert [item["path"] for item in job["data"]] == ["data/points.csv"]
     path.write_text("{")
     assert "experiments.json" in world.tool("run", "line", "--runner", "nix", "--force", cwd=study, status=2).stderr
+
+
+def replayed(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The verdicts of a replay by what they are about."""
+    return {i["subject"]: i["verdict"] for i in json.loads(done.stdout)["findings"] if i["area"] == "replay"}
+
+
+def test_a_study_and_its_bundle_are_rebuilt(study: Path, world: World, tmp_path: Path) -> None:
+    world.run("git", "add", "flake.nix", "nix", cwd=study)
+    world.tool("run", "line", "--runner", "nix", "--quiet", cwd=study)
+    world.run("git", "add", "-A", cwd=study)
+    world.run("git", "commit", "-qm", "By Nix", cwd=study)
+    found = replayed(world.tool("verify", "--rebuild", "--format", "json", cwd=study))
+    assert set(found.values()) == {"identical"}
+    assert "experiments/line/result/curve.csv" in found
+    world.tool("bundle", "-o", tmp_path / "line.crate.zip", cwd=study)
+    words = ["verify", "line.crate.zip", "--rebuild", "--replay", "--format", "json"]
+    assert replayed(world.tool(*words, cwd=tmp_path)) == found
+    empty = {"ENTRENAR_NIX_STORE": str(tmp_path / "empty")}
+    assert "env seed" in world.tool(*words, cwd=tmp_path, status=2, env=empty).stderr
+    said = world.tool("verify", "--rebuild", "--no-replay", cwd=study, status=2).stderr
+    assert "exclude each other" in said
+
+
+def test_what_a_sealed_world_does_otherwise_is_different(study: Path, world: World) -> None:
+    """What the host's environment decided is not there when it is rebuilt."""
+    (study / "experiments" / "bad" / "bad.py").write_text(
+        "import os, pathlib, sys\npathlib.Path(sys.argv[2], 'o.txt').write_text(os.environ.get('MARK', 'nothing'))\n"
+    )
+    declare(study, "any")
+    world.tool("experiment", "sync", "bad", cwd=study)
+    world.tool("run", "bad", "--quiet", cwd=study, env={"MARK": "of the host"})
+    found = replayed(world.tool("verify", "--rebuild", "--format", "json", cwd=study, status=1))
+    assert found["experiments/bad/result/o.txt"] == "different"
+    assert found["experiments/line/result/curve.csv"] == "identical"
+
+
+@pytest.mark.parametrize("runner", ["nix", "bwrap"])
+def test_an_attestation_says_where_it_was_rebuilt(study: Path, world: World, runner: str) -> None:
+    world.tool("keys", "new", cwd=study)
+    world.run("git", "add", "-A", cwd=study)
+    world.run("git", "commit", "-qm", "Nix", cwd=study)
+    world.tool("prove", "line", cwd=study)
+    world.tool("attest", "line", "--runner", runner, cwd=study)
+    (path,) = (study / "runs").glob("*/attestations/*.jsonl")
+    payload = json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+    assert f'"{runner}"' in json.dumps(payload)
+    assert payload["predicate"]["claim"]["outputs"]

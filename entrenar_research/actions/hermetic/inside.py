@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from entrenar_research.actions.hermetic import jobs
+from entrenar_research.actions.running import recipes
 from entrenar_research.actions.running.recipes import Ingredients
 from entrenar_research.core import pins
 from entrenar_research.core.tracking import handover
@@ -14,9 +18,21 @@ from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Environment, RunRecord, TraceSummary
 from entrenar_research.runners.port import Sealed
 from entrenar_research.store import closure_file
+from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tracers.port import Tracer
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a replay puts things: the result, the trace's log at `level`, the run's directory, and the rest."""
+
+    result: Path
+    log: Path
+    run: Path
+    scratch: Path
+    level: TraceLevel
+
 
 TRACER = "strace"
 """The tracer of the toolchain: its logs are read as those of this machine's strace are."""
@@ -88,6 +104,38 @@ def sealed(
         parent=told[handover.TRACE],
         state=study.state,
         scratch=area.directory,
+    )
+
+
+def again(
+    study: StudyFiles,
+    scratch: StudyFiles,
+    experiment: Experiment,
+    record: RunRecord,
+    command: Sequence[str],
+    places: Places,
+) -> Sealed:
+    """What the runner is to build of a recorded run in a scratch copy of the study: `command` as it was recorded.
+
+    The study says what Git tracks, which is what Nix takes from files, and not by digest.
+
+    Raises:
+        UsageError: if an input is missing.
+    """
+    ingredients = recipes.gather(scratch, experiment, Hasher(scratch.root, cache=None))
+    tracked = jobs.tracked_files(study) if (study.root / ".git").exists() else frozenset[str]()
+    made = jobs.job(scratch, experiment, ingredients, tracked)
+    return Sealed(
+        name=experiment.name,
+        job=msgspec.structs.replace(made, command=tuple(command)),
+        result=places.result,
+        log=places.log,
+        level=places.level,
+        run_id=record.id,
+        run=places.run,
+        parent=None,
+        state=scratch.state,
+        scratch=places.scratch,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from entrenar_research.actions.hermetic import inside
 from entrenar_research.actions.running import conclusion
 from entrenar_research.actions.verifying import requirements, scratch_copy
 from entrenar_research.core import content, metrics, pins, recipe
@@ -20,7 +21,7 @@ from entrenar_research.models.proof import Hermetic
 from entrenar_research.models.run import RunRecord
 from entrenar_research.models.trace import Trace
 from entrenar_research.models.verdict import Finding, Verdict
-from entrenar_research.runners.port import Ended, Job, Runner
+from entrenar_research.runners.port import Ended, Job, Runner, Sealed
 from entrenar_research.store import files, hashing, run_files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
@@ -65,6 +66,7 @@ class ReplayFailed(ToolError):
 class _Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Where and with what a replay is carried out: `directory` holds the copy of the study and what is beside it."""
 
+    study: StudyFiles
     directory: Path
     runner: Runner
     environment: Mapping[str, str]
@@ -95,8 +97,11 @@ def replayed(
         ReplayFailed: if the command fails.
         UsageError: if an input is missing.
     """
-    with _scratch(study, experiment, record, environment=environment) as (scratch, program):
-        setting = _Setting(directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level)
+    program = record.argv[0] if runner.seals and record.argv else None
+    with _scratch(study, experiment, record, environment=environment, program=program) as (scratch, program):
+        setting = _Setting(
+            study=study, directory=scratch, runner=runner, environment=environment, tracer=tracer, level=level
+        )
         yield _execute(setting, experiment, record, program)
 
 
@@ -129,18 +134,31 @@ def rehearsed(
 
 @contextmanager
 def _scratch(
-    study: StudyFiles, experiment: Experiment, record: RunRecord, *, environment: Mapping[str, str]
+    study: StudyFiles,
+    experiment: Experiment,
+    record: RunRecord,
+    *,
+    environment: Mapping[str, str],
+    program: str | None = None,
 ) -> Iterator[tuple[Path, str]]:
-    """A directory with a copy of the study in `study`, and the program that the command starts here."""
-    suited = requirements.suited(study, record, environment)
-    if suited.program is None:
-        raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
+    """A directory with a copy of the study in `study`, and the program that the command starts here.
+
+    A sealed world has the `program` whatever this machine has.
+    """
+    program = program or _program(study, record, environment)
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
         scratch_copy.copy_study(study, scratch / "study", scratch_copy.needed(study, experiment))
-        yield scratch, suited.program
+        yield scratch, program
     finally:
         files.remove_tree(scratch)
+
+
+def _program(study: StudyFiles, record: RunRecord, environment: Mapping[str, str]) -> str:
+    suited = requirements.suited(study, record, environment)
+    if suited.program is None:
+        raise Lacking("this machine lacks: " + ", ".join(suited.lacking))
+    return suited.program
 
 
 def _result(root: Path, record: RunRecord) -> Path:
@@ -178,12 +196,29 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     run = _own_run(root, record)
     argv, variables = _command(root, experiment, record, program, setting.environment)
     log = setting.directory / "trace.log"
+    wrapped = tracer is not None and not setting.runner.seals
     job = Job(
-        argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None else argv,
+        argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None and wrapped else argv,
         directory=root,
         environment=variables,
         stdout=setting.directory / "stdout.txt",
         stderr=setting.directory / "stderr.txt",
+        writable=(setting.directory,),
+        sealed=_sealed(
+            setting,
+            experiment,
+            record,
+            argv,
+            inside.Places(
+                result=result,
+                log=log,
+                run=run,
+                scratch=setting.directory,
+                level=setting.level if tracer is not None else "none",
+            ),
+        )
+        if setting.runner.seals
+        else None,
     )
     ended = setting.runner.execute(job)
     _refuse_failure(ended, job.stderr)
@@ -191,6 +226,15 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
     hermetic, seconds = ended.hermetic, ended.seconds
     return Replayed(root=root, result=result, run=run, program=program, seconds=seconds, trace=trace, hermetic=hermetic)
+
+
+def _sealed(
+    setting: _Setting, experiment: Experiment, record: RunRecord, argv: Sequence[str], places: inside.Places
+) -> Sealed:
+    """The recorded command as the sealed world has it: its result lies where the study has results."""
+    staged = places.result.relative_to(setting.root).as_posix()
+    command = [word.replace(staged, experiment.result) for word in argv]
+    return inside.again(setting.study, StudyFiles(setting.root), experiment, record, command, places)
 
 
 def _own_run(root: Path, record: RunRecord) -> Path:
@@ -326,7 +370,11 @@ def verify_replay(
     runner: Runner,
     environment: Mapping[str, str],
 ) -> tuple[Finding, ...]:
-    """Replays the last good run of an experiment; what cannot be replayed here is `unknown`, with the reason."""
+    """Replays the last good run of an experiment; what cannot be replayed here is `unknown`, with the reason.
+
+    Raises:
+        ResearchError: if a sealed runner cannot build anything here.
+    """
     try:
         with replayed(study, experiment, record, runner=runner, environment=environment) as again:
             return judge(study, experiment, record, again)
@@ -342,4 +390,6 @@ def verify_replay(
     except ReplayFailed as error:
         return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.DIFFERENT, detail=error.message),)
     except ResearchError as error:
+        if runner.seals:
+            raise  # what keeps Nix from building says nothing about the study
         return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.BROKEN, detail=error.message),)
