@@ -145,10 +145,11 @@ def _scratch(
 
     A sealed world has the `program` whatever this machine has.
     """
+    more = (scratch_copy.BY_NIX,) if program else ()
     program = program or _program(study, record, environment)
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-replay-"))
     try:
-        scratch_copy.copy_study(study, scratch / "study", scratch_copy.needed(study, experiment))
+        scratch_copy.copy_study(study, scratch / "study", scratch_copy.needed(study, experiment, *more))
         yield scratch, program
     finally:
         files.remove_tree(scratch)

@@ -11,11 +11,14 @@ from entrenar_research.store import files, hashing
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tools.git import Git
 
+BY_NIX = "nix"
+"""The folder with what Nix builds by, tracked by Git or not yet."""
 
-def needed(study: StudyFiles, experiment: Experiment) -> set[str]:
-    """Everything the experiment declares, and everything Git tracks (code may import more code)."""
+
+def needed(study: StudyFiles, experiment: Experiment, *more: str) -> set[str]:
+    """Every file that the experiment declares, and those below `more`; what Git tracks is copied anyway."""
     declaration = experiment.declaration
-    wanted = {experiment.file, *declaration.code, *declaration.inputs}
+    wanted = {experiment.file, *declaration.code, *declaration.inputs, *more}
     if declaration.params is not None:
         wanted.add(declaration.params)
     paths: set[str] = set()
