@@ -23,7 +23,6 @@ from entrenar_research.tools import execution, nix, processor
 FILES: Final = "nix"
 INSIDE: Final = "/build/study"
 """Where the study lies in the sandbox."""
-_MISSING: Final = re.compile(r"missing-in-the-store/run-entrenar-research-env-seed/([^'\s]+)")
 _KEPT: Final = re.compile(r"keeping build directory '([^']+)'")
 _BUILDER: Final = re.compile(r"builder for '[^']+' failed with exit code (\d+)")
 _KILLED: Final = re.compile(r"builder for '[^']+' failed due to signal (\d+)")
@@ -211,12 +210,9 @@ def _status(text: str, otherwise: int) -> int:
 
 def _explain(text: str) -> None:
     """Says why nothing was executed, where Nix did not come to it."""
-    missing = sorted(set(_MISSING.findall(text)))
-    if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise UsageError(
-            f"the Nix store lacks files of the lock: {shown}", hint="put them there with `entrenar-research env seed`"
-        )
+    lacking = nix.lacking(text)
+    if lacking is not None:
+        raise UsageError(lacking, hint="put them there with `entrenar-research env seed`")
     words = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith(("error:", "       "))]
     last = "; ".join(word.strip() for word in words if word.strip())[:600] or "it said nothing"
     if _NO_SANDBOX.search(last):

@@ -35,6 +35,8 @@ SETTINGS: Final = {
 """What a build is done under."""
 TOLD: Final = ("sandbox", "sandbox-fallback", "substitute", "substituters", "require-sigs", "system-features")
 """The settings that decide what a build can see, as a proof tells them."""
+_SHOWN: Final = 5
+_MISSING: Final = re.compile(r"missing-in-the-store/run-entrenar-research-env-seed/([^'\s]+)")
 NOT_REPRODUCED: Final = 104
 """The exit status of `nix-build --check` when another build gave another output."""
 _SECONDS: Final = 120.0
@@ -187,6 +189,15 @@ class Nix:
             timeout=_SECONDS,
         )
         return done.text.strip()
+
+
+def lacking(said: str) -> str | None:
+    """In words, which files of the lock a build did not find: `nix/toolchain.nix` gives them an address that tells."""
+    missing = sorted(set(_MISSING.findall(said)))
+    if not missing:
+        return None
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return f"the Nix store lacks files of the lock: {', '.join(missing[:_SHOWN])}{more}"
 
 
 def hex_digest(sri: str) -> str:

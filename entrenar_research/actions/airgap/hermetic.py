@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,6 @@ from entrenar_research.tools.git import Git, clone
 
 FLAKE: Final = "flake.nix"
 WITHOUT: Final = "give --without-nix for a pack without hermetic runs"
-_MISSING: Final = re.compile(r"missing-in-the-store/run-entrenar-research-env-seed/([^'\s]+)")
 _BUILD: Final = "[ item.drvPath item.outPath ]"
 _PROGRAM: Final = "builtins.attrNames (builtins.getContext item.program)"
 
@@ -122,13 +120,9 @@ def _realise(tool: nix.Nix, derivations: Sequence[str], scratch: Path) -> None:
     if outcome.exit_status == 0:
         return
     text = said.read_text(encoding="utf-8", errors="replace")
-    lacking = sorted(set(_MISSING.findall(text)))
-    if lacking:
-        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
-        raise UsageError(
-            f"the Nix store lacks files of the lock: {shown}",
-            hint=f"put them there with `entrenar-research env seed`; or {WITHOUT}",
-        )
+    lacking = nix.lacking(text)
+    if lacking is not None:
+        raise UsageError(lacking, hint=f"put them there with `entrenar-research env seed`; or {WITHOUT}")
     last = [line for line in text.splitlines() if line.strip()][-6:]
     raise ToolError("Nix cannot build what is to be packed: " + "\n  ".join(last), hint=f"mend it, or {WITHOUT}")
 
