@@ -13,23 +13,26 @@ from typing import Final
 
 from entrenar_research.errors import IntegrityError, MissingToolError, ToolError
 from entrenar_research.tools import process
-from entrenar_research.tools.kernel_ring import numbers, reading
+from entrenar_research.tools.kernel_ring import numbers, perf, reading
 
 # Python without site, environment variables and the current directory: what lies there is the command's.
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from entrenar_research.tools.kernel_ring.launch import launch; launch(sys.argv[1], sys.argv[2], sys.argv[3:])"
+    "from entrenar_research.tools.kernel_ring.launch import launch; launch(*sys.argv[1:4], sys.argv[4:])"
 )
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _OLDEST: Final = (5, 3)
 """The first Linux that tells a tracer what call a thread stopped at (PTRACE_GET_SYSCALL_INFO)."""
 _TRIAL_SECONDS: Final = 20.0
 _PARANOIA: Final = Path("/proc/sys/kernel/perf_event_paranoid")
+_FOUND: Final[dict[str, tuple[int, int]]] = {}
+"""The numbers of the events with which the trial of a level was made: the same until this kernel ends."""
 
 
 def tracing(argv: Sequence[str], level: str, path: Path) -> list[str]:
     """The command line that runs `argv` traced at `level` into the log `path`."""
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_ROOT), level, str(path.absolute()), *argv]
+    known = ",".join(map(str, _FOUND.get("full", ()))) if level == "full" else ""
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_ROOT), level, known, str(path.absolute()), *argv]
 
 
 def version() -> str | None:
@@ -54,7 +57,11 @@ def unavailable(level: str) -> str | None:
         try:
             done = process.run(tracing(argv, level, path), check=False, timeout=_TRIAL_SECONDS)
             if done.status == 7:
-                return _blind(reading.read(path), argv[0])
+                found = reading.read(path)
+                if (blind := _blind(found, argv[0])) is None and level == "full":
+                    _FOUND[level] = found.events
+                    perf.keep_switched_on(platform.machine())
+                return blind
         except (MissingToolError, ToolError, IntegrityError) as error:
             return f"a trial of the kernel tracer failed: {error.message}"
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()

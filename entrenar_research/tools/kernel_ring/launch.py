@@ -40,10 +40,11 @@ _OF_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 _SAMPLES: Final = 5
 
 
-def launch(level: str, path: str, words: Sequence[str]) -> None:
+def launch(level: str, known: str, path: str, words: Sequence[str]) -> None:
     """Runs the command `words` traced at `level` into the log `path`. It does not return.
 
-    The process ends with the command's status or by its signal; with 125 if nothing can be traced, 126 if the command
+    `known` are the numbers of the events for `full`, `ENTER,EXIT`, or nothing where they are to be looked up. The
+    process ends with the command's status or by its signal; with 125 if nothing can be traced, 126 if the command
     cannot be executed, 127 if it is not found.
     """
     gc.disable()  # nothing here refers to itself
@@ -55,7 +56,7 @@ def launch(level: str, path: str, words: Sequence[str]) -> None:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_THE_COMMAND)
     try:
-        launcher = _Launcher(level, path)
+        launcher = _Launcher(level, tuple(map(int, known.split(","))) if known else (), path)
         status = launcher.run(program, [os.fsencode(word) for word in words], environment, before)
     except OSError as error:
         _give_up(CANNOT_TRACE, f"cannot trace: {error.strerror or error}")
@@ -71,14 +72,12 @@ def _give_up(status: int, message: str) -> None:
 class _Launcher:
     """One command's way from its start to its end."""
 
-    def __init__(self, level: str, path: str) -> None:
+    def __init__(self, level: str, known: tuple[int, ...], path: str) -> None:
         self.machine = os.uname().machine
         if self.machine not in numbers.AUDIT_ARCHITECTURES:
             raise OSError(errno.ENOSYS, f"no table of system calls for {self.machine}")
-        self.names = numbers.names(self.machine)
-        self.plans = signatures.plans(self.names, level)
-        self.filter = seccomp.program(self.plans, self.machine)
         self.level = level
+        self.known = known
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
 
     def run(self, program: bytes, words: list[bytes], environment: dict[bytes, bytes], mask: set[int]) -> int:
@@ -95,17 +94,18 @@ class _Launcher:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         libc.seize(root)
-        ids, reader = (0, 0), None
+        reader = None
         if self.level == "full":
-            # They take time to load, and `observe` has no use for them.
-            from entrenar_research.tools.kernel_ring.perf import event_ids
+            # It takes time to load, and `observe` has no use for it.
             from entrenar_research.tools.kernel_ring.reader import Reader
 
-            ids = event_ids()
-            reader = Reader(root, ids, self.machine, self.descriptor)
+            reader = Reader(root, self.known, self.machine, self.descriptor)
+        names = numbers.names(self.machine)
+        plans = signatures.plans(names, self.level)
+        events = reader.ready() if reader is not None else (0, 0)
         sink: Sink = reader or log.Writer(self.descriptor)
-        sink.write(log.HEAD, log.head(self.machine, self.level, _offset(), ids, root))
-        tracing = Tracing(sink, self.plans, self.names, self.machine, everything=reader is not None)
+        sink.write(log.HEAD, log.head(self.machine, self.level, _offset(), events, root))
+        tracing = Tracing(sink, plans, names, self.machine, everything=reader is not None)
         os.write(starting, b".")
         os.close(starting)
         status = tracing.follow(root, reader.pid if reader is not None else None)
@@ -125,8 +125,13 @@ class _Launcher:
         environment: dict[bytes, bytes],
         ends: tuple[int, int, set[int]],
     ) -> None:
-        """What the child does: waits until it is traced, then becomes the command."""
+        """What the child does: waits until it is traced, then becomes the command.
+
+        Parent and child both work out at what the filter stops, each while the other is at it.
+        """
         waiting, failed, mask = ends
+        plans = signatures.plans(numbers.names(self.machine), self.level)
+        stopping = seccomp.program(plans, self.machine)
         if not os.read(waiting, 1):
             os._exit(CANNOT_TRACE)
         try:
@@ -135,7 +140,7 @@ class _Launcher:
             for number in _OF_PYTHON:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            libc.install_filter(self.filter, self.machine)
+            libc.install_filter(stopping, self.machine)
             os.execve(program, words, environment)  # noqa: S606 - this is what a launcher is for
         except OSError as error:
             os.write(failed, b"%d" % (error.errno or errno.EIO))

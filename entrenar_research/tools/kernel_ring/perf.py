@@ -25,10 +25,14 @@ _NAMES: Final = ("sys_enter", "sys_exit")
 
 # struct perf_event_attr, 112 bytes (PERF_ATTR_SIZE_VER5).
 _ATTRIBUTES: Final = struct.Struct("=IIQQQQQIIQQQQIiQIHH")
+_SOFTWARE: Final = 1
 _TRACEPOINT: Final = 2
+_DUMMY: Final = 9  # a software event that never happens
 _TID_TIME_RAW: Final = 0x2 | 0x4 | 0x400
 _FORMAT_LOST: Final = 1 << 4  # since Linux 6.0
+_DISABLED: Final = 1 << 0
 _INHERIT: Final = 1 << 1
+_NOT_THE_KERNEL: Final = 1 << 5 | 1 << 6  # nor the hypervisor: what any account may ask for
 _BY_BYTES: Final = 1 << 14
 _OWN_CLOCK: Final = 1 << 25
 _CLOCK_MONOTONIC: Final = 1
@@ -76,6 +80,19 @@ def _ids_below(place: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def keep_switched_on(machine: str) -> None:
+    """Holds an event that counts nothing until this process ends, if that may be done.
+
+    The kernel switches its events on with the first that is opened, which takes it 10 ms, and off a second after the
+    last was closed: as long as one is held, those of a trace are there at once.
+    """
+    attributes = _attributes(_SOFTWARE, _DUMMY, _DISABLED | _NOT_THE_KERNEL)
+    try:
+        libc.perf_event_open(attributes, 0, -1, machine)
+    except OSError:
+        return
+
+
 def processors() -> list[int]:
     """The numbers of the processors that are in use."""
     with open("/sys/devices/system/cpu/online", "rb") as file:
@@ -117,12 +134,18 @@ class Ring:
         return sum(counts)
 
 
+def _attributes(kind: int, event: int, flags: int, *, lost: int = 0, wake_after: int = 0) -> bytes:
+    return _ATTRIBUTES.pack(
+        kind, _ATTRIBUTES.size, event, 1, _TID_TIME_RAW, lost, flags,
+        wake_after, 0, 0, 0, 0, 0, 0, _CLOCK_MONOTONIC, 0, 0, 0, 0,
+    )  # fmt: skip
+
+
 def _open(number: int, pid: int, processor: int, size: int, machine: str) -> tuple[int, bool]:
     for lost in (_FORMAT_LOST, 0):
-        attributes = _ATTRIBUTES.pack(
-            _TRACEPOINT, _ATTRIBUTES.size, number, 1, _TID_TIME_RAW, lost, _INHERIT | _BY_BYTES | _OWN_CLOCK,
-            size // 4, 0, 0, 0, 0, 0, 0, _CLOCK_MONOTONIC, 0, 0, 0, 0,
-        )  # fmt: skip
+        attributes = _attributes(
+            _TRACEPOINT, number, _INHERIT | _BY_BYTES | _OWN_CLOCK, lost=lost, wake_after=size // 4
+        )
         try:
             return libc.perf_event_open(attributes, pid, processor, machine), bool(lost)
         except OSError as error:

@@ -28,12 +28,8 @@ _READY: Final = b"ready"
 class Reader:
     """The process that empties the rings; what is given to `write` here goes into the same log."""
 
-    def __init__(self, pid: int, ids: tuple[int, int], machine: str, log_descriptor: int) -> None:
-        """Starts it.
-
-        Raises:
-            OSError: if the kernel refuses the events.
-        """
+    def __init__(self, pid: int, known: tuple[int, ...], machine: str, log_descriptor: int) -> None:
+        """Starts it; `known` are the numbers of the events, or nothing if it is to look them up."""
         control, self._control = os.pipe()
         self._said, telling = os.pipe()
         self.failed: OSError | None = None
@@ -41,14 +37,22 @@ class Reader:
         if self.pid == 0:
             os.close(self._control)
             os.close(self._said)
-            _read_rings(pid, ids, machine, (control, telling, log_descriptor))
+            _read_rings(pid, known, machine, (control, telling, log_descriptor))
         os.close(control)
         os.close(telling)
-        said = os.read(self._said, 4096)
-        if said != _READY:
-            number, _, text = said.partition(b" ")
+
+    def ready(self) -> tuple[int, int]:
+        """Waits until every call will be recorded: the numbers of the events.
+
+        Raises:
+            OSError: if the kernel refuses them.
+        """
+        first, _, rest = os.read(self._said, 4096).partition(b" ")
+        if first != _READY:
             os.waitpid(self.pid, 0)
-            raise OSError(int(number or b"0"), text.decode() or "the reader of the rings died")
+            raise OSError(int(first or b"0"), rest.decode() or "the reader of the rings died")
+        enter, leave = map(int, rest.split())
+        return enter, leave
 
     def write(self, kind: int, payload: bytes | memoryview) -> None:
         """Adds a frame to the log."""
@@ -102,11 +106,12 @@ class _Disk:
         self._busy.release()
 
 
-def _read_rings(pid: int, ids: tuple[int, int], machine: str, ends: tuple[int, int, int]) -> None:
+def _read_rings(pid: int, known: tuple[int, ...], machine: str, ends: tuple[int, int, int]) -> None:
     """What the reader does. It does not return."""
     control, telling, descriptor = ends
     try:
-        rings = perf.open_all(pid, ids, machine)
+        events = (known[0], known[1]) if known else perf.event_ids()
+        rings = perf.open_all(pid, events, machine)
     except OSError as error:
         os.write(telling, f"{error.errno} {error.strerror}".encode())
         os._exit(1)
@@ -115,7 +120,7 @@ def _read_rings(pid: int, ids: tuple[int, int], machine: str, ends: tuple[int, i
         os.dup2(nothing, stream, inheritable=False)
     disk = _Disk(descriptor)
     _hurry()
-    os.write(telling, _READY)
+    os.write(telling, b"%s %d %d" % (_READY, *events))
     ended = _copy(rings, control, disk)
     for ring in rings:
         disk.add(log.RING, ring.taken(), ring.processor)

@@ -22,12 +22,13 @@ _HINT: Final = "was the command found, and may this account trace? `trace record
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log holds; `lost` is how many calls are known to be missing."""
+    """What a log holds; `lost` is how many calls are known to be missing, `events` the numbers of enter and exit."""
 
     calls: tuple[SystemCall, ...]
     ends: tuple[ProcessEnd, ...]
     problems: tuple[str, ...]
     lost: int
+    events: tuple[int, int]
 
 
 class _Parts(msgspec.Struct):
@@ -77,6 +78,7 @@ def read(path: Path) -> Reading:
         ends=tuple(joining.ends),
         problems=tuple(_problems(parts, joining, lost, damaged=decoded.damaged)),
         lost=lost,
+        events=(head.enter, head.exit),
     )
 
 

@@ -12,6 +12,7 @@ import time
 
 from entrenar_research.tools.kernel_ring import libc, log, memory
 from entrenar_research.tools.kernel_ring.seccomp import OURS
+from entrenar_research.tools.kernel_ring.waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,9 +67,10 @@ class Tracing:
         """
         self._alive.add(root)
         outcome = 0
+        wait = Waiting()
         while self._alive:
             try:
-                tid, status = os.waitpid(-1, libc.WAIT_ALL)
+                tid, status = wait()
             except ChildProcessError:
                 break
             if tid == reader:
