@@ -19,7 +19,7 @@ from entrenar_research.store.dvc_files import DvcFiles
 from entrenar_research.store.study_files import STUDY_FILE, StudyFiles
 from entrenar_research.store.templates import Template
 from entrenar_research.store.yaml_text import dump
-from entrenar_research.tools import dvc
+from entrenar_research.tools import dvc, process
 from entrenar_research.tools.git import Git
 
 IGNORED = ".entrenar/\n__pycache__/\n*.pyc\n.*.part\n"
@@ -36,12 +36,16 @@ ATTRIBUTES = (
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A new study: where it is, its first commit, its experiments; `inside` is the Git repository around it."""
+    """A new study: where it is, its first commit, its experiments; `inside` is the Git repository around it.
+
+    `left_out` are the experiments of the template for which a program is missing here, by that program's name.
+    """
 
     root: Path
     commit: str
     experiments: tuple[str, ...]
     inside: Path | None = None
+    left_out: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +122,9 @@ def init(
         ToolError: if Git or DVC refuse.
     """
     check_place(directory)
-    chosen = templates.load(templates_root, template)
+    whole = templates.load(templates_root, template)
+    missing = {name: paths for name, paths in whole.where_installed.items() if process.which(name) is None}
+    chosen = whole.fitted(missing)
     root = directory.resolve()
     around = _repository_around(root)
 
@@ -132,7 +138,12 @@ def init(
             made = _make_within(root, make)
         else:
             made = make(root)
-    return msgspec.structs.replace(made, root=root, inside=around)
+    left_out = {name: _experiments_among(paths) for name, paths in missing.items()}
+    return msgspec.structs.replace(made, root=root, inside=around, left_out=left_out)
+
+
+def _experiments_among(paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(Path(path).parent.name for path in paths if path.endswith("/experiment.yaml"))
 
 
 def _repository_around(root: Path) -> Path | None:
@@ -304,6 +315,8 @@ def readme(study: Study, template: Template) -> str:
     authors = ", ".join(author.name for author in study.authors)
     about = f"\n{study.description}\n" if study.description else ""
     data = "\nThe data's origin and licence are in `data/README.md`.\n" if template.imports else ""
+    made = "$ make hermetic                             # run everything, built by Nix from a locked toolchain\n"
+    hermetic = made if "Makefile" in template.files else ""
     return f"""# {study.title}
 
 By {authors}. Licence: {study.license}.
@@ -312,7 +325,7 @@ By {authors}. Licence: {study.license}.
 $ entrenar-research status                 # what is here and what is up to date
 $ entrenar-research run NAME               # run one experiment and record everything about it
 $ dvc repro                                # run whatever is out of date
-$ entrenar-research seal experiment NAME -m "What this version is"
+{hermetic}$ entrenar-research seal experiment NAME -m "What this version is"
 $ entrenar-research verify                 # check every digest and signature, then replay
 $ entrenar-research bundle -o study.crate.zip
 ```

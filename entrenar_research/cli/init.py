@@ -45,7 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--template",
         default="empty",
         metavar="NAME",
-        help="what to begin with: empty (default), or digits, three experiments on handwritten digits",
+        help="what to begin with: empty (default); digits, three experiments on handwritten digits; or operations, six"
+        " small scripts with golden traces",
     )
 
 
@@ -56,7 +57,7 @@ def execute(args: argparse.Namespace) -> int:
     directory = Path(args.directory)
     action.check_place(directory)
     root = workspace.templates()
-    templates.load(root, args.template)
+    template = templates.load(root, args.template)
     study = _study(args)
     made = action.init(
         directory,
@@ -72,9 +73,13 @@ def execute(args: argparse.Namespace) -> int:
         screen.line(f"note: it lies inside the Git repository {made.inside}; let that one ignore it", "doubt")
     if made.experiments:
         screen.line(f"experiments: {', '.join(made.experiments)}")
+    for program, names in made.left_out.items():
+        screen.line(f"note: {program} is not installed, so {', '.join(names)} were left out", "doubt")
     step = f"run {made.experiments[-1]}" if made.experiments else "experiment add NAME -- COMMAND"
     change = "" if made.root == Path.cwd() else f"cd {shlex.quote(args.directory)} && "
     screen.line(f"next: {change}entrenar-research {step}")
+    if "Makefile" in template.files:
+        screen.line("later: `make golden` checks golden traces, `make hermetic` has Nix build everything", "quiet")
     return 0
 
 

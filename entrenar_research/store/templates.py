@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -28,11 +29,17 @@ class DataImport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of a `template.yaml`."""
+    """The content of a `template.yaml`; files in `where_installed` are for machines that have that program."""
 
     title: str
     files: tuple[str, ...] = ()
     imports: tuple[DataImport, ...] = ()
+    where_installed: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+
+    def fitted(self, missing: Collection[str]) -> Template:
+        """The template for a machine that has all of its programs but the `missing`."""
+        more = [path for name, paths in self.where_installed.items() if name not in missing for path in paths]
+        return msgspec.structs.replace(self, files=(*self.files, *more), where_installed={})
 
 
 def names(root: Path) -> tuple[str, ...]:
