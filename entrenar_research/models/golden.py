@@ -68,7 +68,8 @@ class GoldenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What `golden_traces/<name>/golden.yaml` holds.
 
     `trace_id` is the digest of the normalised lines and `calls` counts these by name, `total` all calls of the trace.
-    `inputs` has the digests of code, parameters and inputs by study path. `repetitions` were not traced.
+    `inputs` has the digests of code, parameters and inputs by study path. `repetitions` were not traced. `runner` is
+    what it was run and repeated by.
     """
 
     name: str
@@ -77,6 +78,7 @@ class GoldenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     promoted: str
     tool: str
     tracer: str
+    runner: str = "host"
     command: str = ""
     inputs: dict[str, str] = {}
     environment: GoldenEnvironment = GoldenEnvironment()

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -55,10 +55,10 @@ def execute(
     env: Mapping[str, str],
     stdout: Path,
     stderr: Path,
-    echo: bool = False,
+    echo: bool | Literal["stderr"] = False,
     halt: Callable[[], str | None] | None = None,
 ) -> Outcome:
-    """Runs `argv` to its end. With `echo` what it writes also appears on our own streams while it runs.
+    """Runs `argv` to its end. With `echo` what it writes also appears on our own streams while it runs, or on one.
 
     `halt` is asked a few times a second whether the command is to be stopped: once it says why, the group is given
     SIGTERM, and SIGKILL five seconds later.
@@ -79,8 +79,9 @@ def execute(
             child = _start(argv, cwd, env, (stdout, stderr), group)
             tracees.tell(guard, child.pid)
             watch.follow(child.pid)
-            followers = [_Follower(stdout, sys.stdout.buffer), _Follower(stderr, sys.stderr.buffer)] if echo else []
-            stop = _Stop(group, halt)
+            followers = [_Follower(stdout, sys.stdout.buffer)] if echo is True else []
+            followers += [_Follower(stderr, sys.stderr.buffer)] if echo else []
+            stop = _Stop(group, child.pid, halt)
             waited = _wait(child.pid, stop, followers)
         finally:
             seen = watch.end()
@@ -142,10 +143,13 @@ class _Follower:
 
 
 class _Stop:
-    """Ends a process group before its time: gently, and by force when that has not helped."""
+    """Ends a process group before its time: gently, and by force when that has not helped.
 
-    def __init__(self, group: int, halt: Callable[[], str | None] | None) -> None:
-        self._group, self._halt = group, halt
+    By force ends also what its process `child` traces and what is in no group of ours.
+    """
+
+    def __init__(self, group: int, child: int, halt: Callable[[], str | None] | None) -> None:
+        self._group, self._child, self._halt = group, child, halt
         self._deadline: float | None = None
         self.interrupted = False
         self.halted: str | None = None
@@ -161,7 +165,7 @@ class _Stop:
         """Asks whether to stop; by force once the time is up."""
         if self._deadline is not None:
             if time.monotonic() > self._deadline:
-                os.killpg(self._group, signal.SIGKILL)
+                self._end(signal.SIGKILL)
         elif self._halt is not None:
             self.halted = self._halt()
             if self.halted is not None:
@@ -173,6 +177,8 @@ class _Stop:
         self._end(signal.SIGKILL if again else _gentle())
 
     def _end(self, number: signal.Signals) -> None:
+        if number is signal.SIGKILL:
+            tracees.kill(self._child)
         os.killpg(self._group, number)
         self._deadline = time.monotonic() + _GRACE_SECONDS
 

@@ -8,6 +8,8 @@ strace (6.1) leaves what it traces running when it is killed.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Final
@@ -54,6 +56,26 @@ def dying_with_us() -> Iterator[subprocess.Popen[bytes]]:
     finally:
         guard.kill()
         guard.communicate()
+
+
+def kill(tracer: int) -> None:
+    """Kills what the process `tracer` traces, wherever it has gone, before somebody kills the tracer."""
+    killed: set[int] = set()
+    while fresh := _traced_by(tracer) - killed:
+        for process in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        killed |= fresh
+
+
+def _traced_by(tracer: int) -> set[int]:
+    wanted = f"\nTracerPid:\t{tracer}\n"
+    found = set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as stream:
+            if wanted in stream.read():
+                found.add(int(name))
+    return found
 
 
 def tell(guard: subprocess.Popen[bytes], tracer: int) -> None:

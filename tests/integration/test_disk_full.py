@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenar_research import workspace
 from tests.conftest import World
 from tests.integration import faults
 from tests.integration.faults import Point
@@ -138,6 +139,25 @@ def test_run_on_a_full_disk(world: World, small: Path) -> None:
     world.tool("run", "line", "--force", "--quiet", cwd=small)
     assert result(small) == old
     faults.assert_sound(small)
+
+
+@pytest.mark.parametrize("tracer", ["strace", "kernel"])
+def test_a_trace_that_does_not_fit(world: World, small: Path, tracer: str) -> None:
+    """The command has what room there is; the trace is given up, and no complaint of the tracer is the command's."""
+    if (reason := workspace.tracer(tracer).unavailable("full")) is not None:
+        pytest.skip(reason)
+    code = small / "experiments/line/train.py"
+    many = "import os, sys\nfor _ in range(20000): os.stat('.')\nprint('mine', file=sys.stderr)\n"
+    code.write_text(many + code.read_text())
+    words = ("run", "line", "--trace", "full", "--tracer", tracer)
+    done = world.tool(*words, cwd=small)
+    assert "no trace: no space left for it while the command ran" in done.stdout
+    found = faults.record(small, -1)
+    assert (found["status"], found["trace"]["status"]) == ("completed", "unavailable")
+    assert found["trace"]["reason"] == "no space left for it while the command ran"
+    assert (small / "runs" / found["id"] / "stderr.txt").read_text() == "mine\n"
+    failed = world.tool(*words, "--force", "--strict", cwd=small, status=1)
+    assert "nothing was observed of the run: no space left for it while the command ran" in failed.stderr
 
 
 def test_output_that_does_not_fit(world: World, small: Path) -> None:

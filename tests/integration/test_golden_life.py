@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from entrenar_research import workspace
 from entrenar_research.actions.golden import analysing
 from entrenar_research.core.traces import figures
 from entrenar_research.core.traces.summary import parse_summary
@@ -219,13 +220,32 @@ def test_ci_says_when_to_stop_and_where_to_report(world: World, tiny: Path) -> N
     again(tiny, "also")
     unroll(tiny)
     assert "line: same" in world.tool("golden", "check", cwd=tiny, status=1).stdout
-    (tiny / "renacer.toml").write_text(
-        '[ci]\nfail_fast = true\nexport_format = "junit"\nexport_path = "reports/golden.xml"\n'
-    )
+    (tiny / "renacer.toml").write_text('[ci]\nfail_fast = true\nexport_format = "junit"\nexport_path = "out/reports"\n')
     done = world.tool("golden", "check", cwd=tiny, status=1)
     assert "not checked after the first failure ([ci] fail_fast): line" in done.stdout
-    suites = ElementTree.fromstring((tiny / "reports/golden.xml").read_bytes())  # noqa: S314
+    suites = ElementTree.fromstring((tiny / "out/reports/golden-check.xml").read_bytes())  # noqa: S314
     assert [suite.get("name") for suite in suites.iter("testsuite")] == ["also"]
+
+
+def test_both_checks_leave_their_reports_in_one_directory(world: World, tiny: Path) -> None:
+    (tiny / "renacer.toml").write_text('[ci]\nexport_path = "out/reports"\n')
+    world.tool("golden", "check", cwd=tiny)
+    world.tool("trace", "check", "line", cwd=tiny)
+    found = {file.name: json.loads(file.read_text()) for file in (tiny / "out/reports").iterdir()}
+    assert sorted(found) == ["golden-check.json", "line.json"]
+    assert [one["name"] for one in found["golden-check.json"]] == [found["line.json"]["name"]] == ["line"]
+
+
+@pytest.mark.parametrize("taken", ["out", "out/reports"])
+def test_a_file_where_reports_are_to_be_is_told_before_anything_runs(world: World, tiny: Path, taken: str) -> None:
+    (tiny / "renacer.toml").write_text('[ci]\nexport_path = "out/reports"\n')
+    (tiny / taken).parent.mkdir(exist_ok=True)
+    (tiny / taken).write_text("mine")
+    for words in (("golden", "check"), ("trace", "check", "line")):
+        done = world.tool(*words, cwd=tiny, status=2)
+        assert f"[ci] export_path: {taken} is a file, expected a directory" in done.stderr
+        assert done.stdout == ""
+    assert (tiny / taken).read_text() == "mine"
 
 
 def test_the_baseline_can_be_measured_without_being_asked_each_time(world: World, tiny: Path) -> None:
@@ -265,6 +285,23 @@ def test_show_and_diff(world: World, tiny: Path) -> None:
     done = world.tool("golden", "diff", "line", newest, cwd=tiny, status=1)
     assert "first divergence at call" in done.stdout
     assert re.search(r"^ +openat +\d+ -> \d+ \(\+1\)$", done.stdout, re.MULTILINE)
+
+
+def test_diff_and_compare_say_that_two_tracers_made_them(world: World, tiny: Path) -> None:
+    if (reason := workspace.tracer("kernel").unavailable("full")) is not None:
+        pytest.skip(reason)
+    again = ("run", "line", "--force", "--quiet", "--trace", "full", "--tracer")
+    seen = []
+    for tracer in ("kernel", "strace"):
+        world.tool(*again, tracer, cwd=tiny)
+        newest = max(path.name for path in (tiny / "runs").iterdir())
+        for words in (("golden", "diff"), ("trace", "compare")):
+            done = world.tool(*words, "line", newest, cwd=tiny)
+            told = json.loads(world.tool(*words, "line", newest, "--format", "json", cwd=tiny).stdout)
+            assert told["tracers"] == ["strace", tracer]
+            caution = f"line was traced with strace, {newest} with kernel: what differs may be how the tracers write it"
+            seen.append((tracer, caution in " ".join(done.stdout.split()), told["caution"] is not None))
+    assert seen == [("kernel", True, True)] * 2 + [("strace", False, False)] * 2
 
 
 @pytest.mark.parametrize(

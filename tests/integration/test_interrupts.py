@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenar_research import workspace
 from tests.conftest import World
 from tests.integration import faults
 
@@ -110,6 +111,25 @@ def test_a_second_interrupt_kills(world: World, tiny: Path) -> None:
     assert status == 130
     record = faults.record(tiny, -1)
     assert (record["status"], record["exit_status"], record["signal"]) == ("cancelled", 137, "SIGKILL")
+
+
+@pytest.mark.parametrize("tracer", ["strace", "kernel"])
+@pytest.mark.parametrize("again", [True, False], ids=["the second Ctrl-C", "five seconds"])
+def test_by_force_ends_what_left_the_group_too(world: World, tiny: Path, tracer: str, again: bool) -> None:
+    """Traced, it is known: a tracer that is killed would let it run on (strace 6.1)."""
+    if (reason := workspace.tracer(tracer).unavailable("full")) is not None:
+        pytest.skip(reason)
+    code = STUBBORN.replace('["sleep", "1000"]', '["sleep", "1000"], start_new_session=True')
+    assert code != STUBBORN
+    words = ("entrenar-research", "run", "line", "--trace", "full", "--tracer", tracer, "--quiet")
+    run = Started(world, tiny, code, *words)
+    run.to_group(signal.SIGINT)
+    faults.await_pending(run.process.pid, signal.SIGINT)
+    if again:
+        run.to_group(signal.SIGINT)
+    status, _, _ = run.ended()
+    assert status == 130
+    assert faults.record(tiny, -1)["status"] == "cancelled"
 
 
 def test_where_interrupts_are_ignored_a_term_is_passed_on(world: World, tiny: Path) -> None:

@@ -168,6 +168,24 @@ def test_strict_fails_and_leaves_the_last_good_result(world: World, careless: Pa
     assert (careless / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.parametrize("option", ["--strict", "--fix"])
+def test_after_an_untraced_run_it_is_not_up_to_date_for_them(world: World, tiny: Path, option: str) -> None:
+    run(world, tiny, "--force", "--trace", "none")
+    untraced = latest(tiny)["id"]
+    assert told(world, tiny)["up_to_date"]
+    assert f"nothing was observed of run {untraced}" in run(world, tiny, option).stdout
+    assert latest(tiny)["observed"] is not None
+    assert "up to date" in run(world, tiny, option).stdout
+
+
+@pytest.mark.parametrize("option", ["--strict", "--fix"])
+def test_they_need_a_trace_to_go_by(world: World, tiny: Path, option: str) -> None:
+    before = latest(tiny)["id"]
+    done = run(world, tiny, "--force", "--trace", "none", option, status=2)
+    assert f"error: {option} goes by what is observed of the run, and line is not traced" in done.stderr
+    assert latest(tiny)["id"] == before
+
+
 def test_fix_declares_what_was_read(world: World, careless: Path) -> None:
     done = run(world, careless, "--fix")
     assert "data/extra.csv is declared as an input" in done.stdout

@@ -96,6 +96,12 @@ def check_run(study: StudyFiles, name: str, run: RunRecord) -> Checked:
     """
     record, expected = load(study, name)
     found = trace_of_run(study, run)
+    if run.runner != record.runner:
+        raise UsageError(
+            f"run {run.id} was made by the runner {run.runner}, the golden trace {name} by {record.runner}, and they "
+            "make other calls",
+            hint=f"compare one that `entrenar-research run {run.experiment} --runner {record.runner}` made",
+        )
     refuse_incomplete(found, f"run {run.id}")
     elsewhere = _elsewhere(record, run.hardware) if run.hardware else "it is not known where the run was made"
     held = _Found(against=f"run {run.id}{_with(expected, found)}", documents=(found,), elsewhere=elsewhere)
@@ -123,19 +129,20 @@ def check_again(
     policy = policy_file.load(study.root)
     if repeat is None and policy.ci.compare_with_baseline:
         repeat = len(record.repetitions) or None
-    tracer = means.tracers.able("full", of=tuple(dict.fromkeys((expected.tracer, *DEFAULTS))))
+    by = capturing.runner(means, record.runner, f"the golden trace {name}")
+    tracer = capturing.tracer(means, by, tuple(dict.fromkeys((expected.tracer, *DEFAULTS))))
     experiment = study.experiment(record.experiment)
     now = capturing.as_declared_now(study, RunFiles(study.root).load(record.run))
     documents = []
     for number in range(repeat or 1):
-        found = capturing.traced(study, experiment, now, tracer=tracer, means=means)
+        found = capturing.traced(study, experiment, now, by=by, tracer=tracer, means=means)
         refuse_incomplete(found, f"fresh run {number + 1}")
         documents.append(found)
     held = _Found(
         against=("a fresh run" if len(documents) == 1 else f"{len(documents)} fresh runs")
         + _with(expected, documents[0]),
         documents=tuple(documents),
-        measured=capturing.measured(study, experiment, now, repeat, means) if repeat else None,
+        measured=capturing.measured(study, experiment, now, repeat, means, by=by) if repeat else None,
         elsewhere=_elsewhere(record, surroundings.hardware()),
     )
     return _check(record, expected, held, policy, budget)

@@ -15,10 +15,15 @@ from entrenar_research.store.study_files import StudyFiles
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two traces: the first divergence with what stands before it, and counts."""
+    """What differs between two traces: the first divergence with what stands before it, and counts.
+
+    `tracers` made them; `caution` says so where they are two.
+    """
 
     one: str
     other: str
+    tracers: tuple[str, str]
+    caution: str | None
     comparison: Comparison
     words: str
 
@@ -37,7 +42,14 @@ def difference(study: StudyFiles, one: str, other: str) -> Difference:
             hint="make the older one anew",
         )
     found = trace_comparison.compare(first.texts, first.counts, second.texts, second.counts)
-    return Difference(one=one, other=other, comparison=found, words=trace_comparison.describe(found))
+    return Difference(
+        one=one,
+        other=other,
+        tracers=(first.tracer, second.tracer),
+        caution=trace_comparison.unlike((one, first.tracer), (other, second.tracer)),
+        comparison=found,
+        words=trace_comparison.describe(found),
+    )
 
 
 def _trace(study: StudyFiles, name: str) -> TraceDocument:

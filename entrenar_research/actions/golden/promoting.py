@@ -65,6 +65,7 @@ def promote(
     capturing.refuse_blind(means)
     _refuse_damaged(study, run)
     found = trace_of_run(study, run)
+    capturing.runner(means, run.runner, f"run {run.id}")
     _refuse_other_tracer(run, found, means)
     candidate = Candidate(name=name, run=run, document=found, policy=policy_file.load(study.root))
     said = gates.refusing(gates.ask(msgspec.structs.replace(candidate, unrepeated="not asked yet")))
@@ -103,7 +104,8 @@ def _refuse_other_tracer(run: RunRecord, found: TraceDocument, means: Means) -> 
             hint=f"`entrenar-research run {run.experiment} --trace full --tracer {named.name} --force`, "
             "then promote that run",
         )
-    means.tracers.able("full")
+    if not capturing.runner(means, run.runner, f"run {run.id}").seals:
+        means.tracers.able("full")
 
 
 def _refuse_damaged(study: StudyFiles, run: RunRecord) -> None:
@@ -120,12 +122,13 @@ def _repeated(study: StudyFiles, candidate: Candidate, repeat: int, means: Means
     every = 2 * repeat + 1
     documents: list[TraceDocument] = []
     try:
-        tracer = means.tracers.able("full", of=(candidate.document.tracer,))
+        by = capturing.runner(means, run.runner, f"run {run.id}")
+        tracer = capturing.tracer(means, by, (candidate.document.tracer,))
         for done in range(repeat):
             means.progress(done, every)
-            documents.append(capturing.traced(study, experiment, run, tracer=tracer, means=means))
+            documents.append(capturing.traced(study, experiment, run, by=by, tracer=tracer, means=means))
         measured = capturing.measured(
-            study, experiment, run, repeat, means, progress=lambda done, _: means.progress(repeat + done, every)
+            study, experiment, run, repeat, means, by=by, progress=lambda done, _: means.progress(repeat + done, every)
         )
     except (Lacking, MissingToolError) as error:
         return msgspec.structs.replace(candidate, unrepeated=error.message)
@@ -145,6 +148,7 @@ def _record(
         promoted=conclusion.utc(means.now()),
         tool=means.tool,
         tracer=f"{found.tracer} {found.tracer_version or ''}".strip(),
+        runner=run.runner,
         command=run.command,
         inputs=_inputs(study, run),
         environment=_environment(run),

@@ -13,13 +13,11 @@ from entrenar_research.core.reports.cases import Case
 from entrenar_research.core.traces import patterns
 from entrenar_research.core.traces.budgets import assertions
 from entrenar_research.core.traces.budgets.assertions import Evidence
-from entrenar_research.errors import UsageError
 from entrenar_research.models.patterns import PatternFinding
 from entrenar_research.models.policy import AssertionResult, CiPolicy, TracePolicy
-from entrenar_research.store import files, policy_file
+from entrenar_research.store import ci_reports, files, policy_file
 
 SCHEMA: Final = 1
-_ENDINGS: Final = {"json": ".json", "junit": ".xml", "markdown": ".md"}
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,15 +72,12 @@ def export(checked: Checked, ci: CiPolicy, root: Path) -> str | None:
     """Writes the report that `[ci]` asks for, below `root`; its path there, None where none is asked for.
 
     Raises:
-        UsageError: if the directory is a file.
+        UsageError: if the directory is a file, or leads out of `root`.
         StorageError: if it cannot be written.
     """
-    if ci.export_path is None:
+    target = ci_reports.place(root, ci, checked.name)
+    if target is None:
         return None
-    directory = root / ci.export_path
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"[ci] export_path: {ci.export_path} is a file, expected a directory")
-    target = directory / f"{checked.name}{_ENDINGS[ci.export_format]}"
     files.write_atomically(target, rendered(checked, ci.export_format))
     return target.relative_to(root).as_posix()
 

@@ -9,6 +9,7 @@ import msgspec
 
 from entrenar_research.actions.traces import reading
 from entrenar_research.actions.traces.reading import Loaded
+from entrenar_research.core.traces import comparison
 from entrenar_research.core.traces.likeness import equivalence
 from entrenar_research.core.traces.likeness.behaviour import Behaviour, behaviour
 from entrenar_research.core.traces.likeness.strands import Texts
@@ -23,10 +24,12 @@ from entrenar_research.store.study_files import StudyFiles
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """Two traces by name, and how alike they are."""
+    """Two traces by name, and how alike they are. `tracers` made them; `caution` says so where they are two."""
 
     expected: str
     found: str
+    tracers: tuple[str, str]
+    caution: str | None
     equivalence: Equivalence
 
 
@@ -65,19 +68,31 @@ def compare(
         contents=_contents(expected, found, study),
         traced_times=traced_times,
     )
-    return Compared(expected=one.name, found=other.name, equivalence=told)
+    return Compared(
+        expected=one.name,
+        found=other.name,
+        tracers=(one.tracer, other.tracer),
+        caution=comparison.unlike((one.name, one.tracer), (other.name, other.tracer)),
+        equivalence=told,
+    )
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a trace that was loaded, for comparing."""
 
     name: str
+    tracer: str
     behaviour: Behaviour
     measured: Measured | None
 
 
 def _seen(loaded: Loaded, texts: Texts, policy: EquivalencePolicy) -> _Seen:
-    return _Seen(name=loaded.name, behaviour=behaviour(loaded.document, texts, policy), measured=loaded.measured)
+    return _Seen(
+        name=loaded.name,
+        tracer=loaded.document.tracer,
+        behaviour=behaviour(loaded.document, texts, policy),
+        measured=loaded.measured,
+    )
 
 
 def _expected(what: str, baseline: Path, study: StudyFiles | None) -> Loaded:

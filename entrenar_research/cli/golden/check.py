@@ -10,10 +10,11 @@ import msgspec
 
 from entrenar_research.actions import golden as action
 from entrenar_research.cli.golden import means
-from entrenar_research.cli.parsing import add_format, add_tracer
+from entrenar_research.cli.parsing import add_format, add_runner, add_tracer
 from entrenar_research.core.reports import junit, markdown
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
-from entrenar_research.store import files, output_files, policy_file
+from entrenar_research.models.policy import CiPolicy
+from entrenar_research.store import ci_reports, files, output_files, policy_file
 from entrenar_research.store.golden_files import GoldenFiles
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.views.terminal import golden as view
@@ -24,8 +25,9 @@ MORE = (
     "Exit status 1 at a difference, a regression or a violated assertion, 3 where nothing is wrong but something has "
     "no data. Numbers and times are judged statistically, times only from untraced repetitions (--repeat, 5 at least), "
     "and neither on another kind of machine than the golden trace's. `[ci]` in renacer.toml says whether to stop at "
-    "the first failure and where to leave a report."
+    "the first failure and in which directory to leave the report `golden-check.json`, `.xml` or `.md`."
 )
+_REPORT = "golden-check"
 EXAMPLES = ("golden check", "golden check line --repeat 5 --junit report.xml", "golden check line --run line")
 
 
@@ -37,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--repeat", type=int, metavar="N", help="repeat it N times traced, and N times untraced to measure it"
     )
     add_tracer(parser, "default: that of the golden trace; where it does not work, another that does")
+    add_runner(parser, "default, and the only one: what made the golden trace")
     parser.add_argument(
         "--budget",
         type=float,
@@ -62,6 +65,7 @@ def execute(args: argparse.Namespace) -> int:
     for name in names:
         GoldenFiles(here.root).load(name)  # a name that is wrong is told before anything is run
     policy = policy_file.load(here.root)
+    ci_reports.place(here.root, policy.ci, _REPORT)
     checked: list[action.Checked] = []
     with screen.progress("checking") as update:
         for index, name in enumerate(names):
@@ -69,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
             checked.append(_check(args, here, name))
             if policy.ci.fail_fast and checked[-1].exit_code == EXIT_WANTING:
                 break
-    _report(args, here, checked)
+    _report(args, checked, here.root, policy.ci)
     if args.format == "json":
         screen.json(checked)
     else:
@@ -82,6 +86,8 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         raise UsageError("a recorded run is not repeated: --run and --repeat exclude each other")
     if args.run is not None and args.tracer is not None:
         raise UsageError("a recorded run is not traced again: --run and --tracer exclude each other")
+    if args.run is not None and args.runner is not None:
+        raise UsageError("a recorded run is not run again: --run and --runner exclude each other")
     if args.budget is not None and args.repeat is None:
         raise UsageError("--budget is for measured repetitions", hint="give --repeat 5 or more")
     if args.budget is not None and not 0 <= args.budget < float("inf"):
@@ -92,13 +98,12 @@ def _check(args: argparse.Namespace, here: Workspace, name: str) -> action.Check
     if args.run is not None:
         return action.check_run(here.files, name, RunFiles(here.root).resolve(args.run))
     budget = action.BUDGET if args.budget is None else args.budget / 100
-    able = means.here(lambda done, total: None, args.tracer)
+    able = means.here(lambda done, total: None, args.tracer, args.runner)
     return action.check_again(here.files, name, means=able, repeat=args.repeat, budget=budget)
 
 
-def _report(args: argparse.Namespace, here: Workspace, checked: Sequence[action.Checked]) -> None:
+def _report(args: argparse.Namespace, checked: Sequence[action.Checked], root: Path, ci: CiPolicy) -> None:
     """The reports that were asked for, here or by `[ci]` in renacer.toml."""
-    ci = policy_file.load(here.root).ci
     cases = action.cases(checked)
     made: dict[str, Callable[[], bytes]] = {
         "junit": lambda: junit.document(cases, name="golden traces"),
@@ -108,6 +113,5 @@ def _report(args: argparse.Namespace, here: Workspace, checked: Sequence[action.
     for kind, path in (("junit", args.junit), ("markdown", args.markdown)):
         if path is not None:
             output_files.write(path, made[kind]())
-    if ci.export_path is not None:
-        place = files.contained(here.root, ci.export_path, what="export_path of renacer.toml")
+    if (place := ci_reports.place(root, ci, _REPORT)) is not None:
         files.write_atomically(place, made[ci.export_format]())

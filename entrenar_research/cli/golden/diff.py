@@ -32,4 +32,6 @@ def execute(args: argparse.Namespace) -> int:
         screen.line(f"{found.other}: {'same as' if same else 'differs from'} {found.one}", "good" if same else "bad")
         for line in found.words.splitlines():
             screen.line(f"  {line}")
+        if found.caution is not None:
+            screen.line(f"note: {found.caution}", "doubt")
     return EXIT_DONE if same else EXIT_WANTING

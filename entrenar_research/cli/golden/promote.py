@@ -6,7 +6,7 @@ import argparse
 
 from entrenar_research.actions import golden as action
 from entrenar_research.cli.golden import means
-from entrenar_research.cli.parsing import add_format, add_tracer
+from entrenar_research.cli.parsing import add_format, add_runner, add_tracer
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.views.terminal import golden as view
@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"repetitions, traced and untraced each (default: {action.REPETITIONS}; statistics need 5)",
     )
     add_tracer(parser, "default, and the only one: what the run was traced with")
+    add_runner(parser, "default, and the only one: what made the run")
     parser.add_argument("--replace", action="store_true", help="replace the golden trace of that name")
     add_format(parser)
 
@@ -42,9 +43,8 @@ def execute(args: argparse.Namespace) -> int:
     screen = Screen()
     run = RunFiles(here.root).resolve(args.run)
     with screen.progress("repeating") as update:
-        found = action.promote(
-            here.files, run, args.name, means=means.here(update, args.tracer), repeat=args.repeat, replace=args.replace
-        )
+        able = means.here(update, args.tracer, args.runner)
+        found = action.promote(here.files, run, args.name, means=able, repeat=args.repeat, replace=args.replace)
     if args.format == "json":
         screen.json(found)
     else:

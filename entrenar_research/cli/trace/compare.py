@@ -52,4 +52,6 @@ def execute(args: argparse.Namespace) -> int:
         screen.json(compared)
     else:
         view.draw(screen, compared.expected, compared.found, compared.equivalence)
+        if compared.caution is not None:
+            screen.line(f"note: {compared.caution}", "doubt")
     return _EXITS[compared.equivalence.verdict]

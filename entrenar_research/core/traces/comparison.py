@@ -94,3 +94,13 @@ def _describe_counts(differences: Sequence[tuple[str, int, int]]) -> str:
     if len(differences) > _MOST_SHOWN:
         lines.append(f"  and {len(differences) - _MOST_SHOWN} more")
     return "\n".join(lines)
+
+
+def unlike(one: tuple[str, str], other: tuple[str, str]) -> str | None:
+    """What to know of two traces, each a name and its tracer, that different tracers made; None of others."""
+    if one[1] == other[1]:
+        return None
+    return (
+        f"{one[0]} was traced with {one[1]}, {other[0]} with {other[1]}: "
+        "what differs may be how the tracers write it, not what was done"
+    )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenar_research.core.traces.comparison import Comparison, Divergence, compare, describe
+from entrenar_research.core.traces.comparison import Comparison, Divergence, compare, describe, unlike
 from entrenar_research.core.traces.normalisation import counts_of
 
 GOLDEN = [f"1 read($STUDY/{name}) = 1" for name in "abcdef"]
@@ -72,3 +72,10 @@ def test_the_place_is_the_end_of_the_longest_common_beginning(left: list[str], r
         place = found.first_divergence.index
         assert left[:place] == right[:place]
         assert left[place : place + 1] != right[place : place + 1]
+
+
+def test_two_tracers_are_told() -> None:
+    assert unlike(("before", "strace"), ("after", "strace")) is None
+    said = unlike(("before", "strace"), ("after", "kernel"))
+    assert said is not None
+    assert said.startswith("before was traced with strace, after with kernel: ")
