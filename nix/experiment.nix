@@ -1,10 +1,11 @@
 # One experiment as a derivation. `$out` is its result and nothing else, so that it is the same wherever and whenever
 # it is built; with `evidence` a second output keeps what was observed of this one execution.
 #
-# `run` and `parent` are the run's own id and span: a run is executed, however often the same was built before.
+# `run` and `parent` are the run's own id and span: a run is executed, however often the same was built before, and on
+# this machine: no other is asked whether it would.
 { toolchain, lock, root, name, job, evidence ? null, run ? null, parent ? null }:
 let
-  inherit (toolchain) busybox environment python blob text;
+  inherit (toolchain) tools environment python blob text;
 
   # Store names know fewer characters than file names.
   allowed = builtins.match "[A-Za-z0-9+._?=-]+";
@@ -31,8 +32,8 @@ derivation (lock.pins // {
   inherit (lock) system;
   builder = "${environment}/bin/python3";
   args = [ "-I" "-B" (text ./run-job.py) ];
-  PATH = "${environment}/bin";
-  inherit busybox environment python;
+  PATH = "${environment}/bin:${tools}/bin";
+  inherit environment python;
   sources = sources ++ data;
   places = builtins.toJSON (job.files ++ map (item: item.path) (job.data or [ ]));
   job = builtins.toJSON {
@@ -42,5 +43,5 @@ derivation (lock.pins // {
   };
   pins = builtins.attrNames lock.pins;
   outputs = if evidence == null then [ "out" ] else [ "out" "trace" ];
-} // (if evidence == null then { } else { level = evidence; })
+} // (if evidence == null then { } else { level = evidence; preferLocalBuild = true; })
   // (if run == null then { } else { inherit run parent; }))

@@ -30,6 +30,21 @@ let
 
   text = path: builtins.path { inherit path; name = baseNameOf path; };
 
+  # What a script imports to log to its run: of the tool's package the part that needs the standard library alone. A
+  # study has a copy of it beside this file; where it is developed it lies at the top.
+  client = builtins.path {
+    name = "entrenar_research";
+    path =
+      if builtins.pathExists ./entrenar_research then ./entrenar_research
+      else if builtins.pathExists ../entrenar_research/client then ../entrenar_research
+      else throw "nix/entrenar_research is missing: `entrenar-research env lock --build-files` writes it; a flake sees it once Git tracks it";
+    filter = path: type:
+      let name = baseNameOf path; below = baseNameOf (dirOf path) == "client"; in
+      if type == "directory" then name == "client" && !below
+      else if below then builtins.match "[a-z_]+\\.py" name != null
+      else name == "__init__.py" || name == "errors.py";
+  };
+
   common = {
     inherit (lock) system;
     inherit busybox;
@@ -40,6 +55,13 @@ let
     PYTHONHASHSEED = "0";
     PYTHONDONTWRITEBYTECODE = "1";
   };
+
+  # What a command finds beside Python: a link for each program that busybox is when it is called by that name.
+  tools = derivation (common // {
+    name = "tools";
+    builder = "${busybox}/bin/busybox";
+    args = [ "sh" "-c" "mkdir -p $out/bin && $busybox/bin/busybox --install -s $out/bin" ];
+  });
 
   python = derivation (common // {
     name = "python-${lock.python}";
@@ -61,9 +83,10 @@ let
     installer = blob lock.installer;
     wheels = map blob lock.wheels;
     files = map (wheel: wheel.file) lock.wheels;
+    inherit client;
   });
 in
 {
-  inherit busybox python environment blob text;
-  all = [ busybox python environment ];
+  inherit busybox tools python environment client blob text;
+  all = [ busybox tools python environment ];
 }

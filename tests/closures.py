@@ -29,15 +29,15 @@ def need_nix() -> None:
         pytest.skip(error.message)
 
 
-def fetched() -> tuple[Path, Closure, Cache]:
+def fetched(locks: tuple[str, str] = LOCKS) -> tuple[Path, Closure, Cache]:
     """A lock whose files all lie in the cache: the committed one, else the one of the day; skips without."""
     cache = blobs.cache(os.environ)
-    for name in LOCKS:
+    for name in locks:
         if (ROOT / name).is_file():
             closure = closure_file.read_file(ROOT / name, name)
             if all(cache.path(blob) is not None for blob in closure.blobs):
                 return ROOT / name, closure, cache
-    pytest.skip(f"the files of {LOCKS[0]} are not in {cache.root}: `make setup` fetches them")
+    pytest.skip(f"the files of {locks[0]} are not in {cache.root}: `make setup` fetches them")
 
 
 def laid_out(directory: Path) -> Closure:

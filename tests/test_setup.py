@@ -72,6 +72,13 @@ def test_the_lock_of_the_tool_has_what_pyproject_asks_for(pyproject: dict[str, A
     assert names(asked) - pinned("dev") == set()
 
 
+def test_what_nix_builds_the_tool_from_has_what_pyproject_asks_for(pyproject: dict[str, Any]) -> None:
+    project = pyproject["project"]
+    extras = [item for name in ("otlp", "query", "sweeps") for item in project["optional-dependencies"][name]]
+    asked = [*project["dependencies"], *extras, *pyproject["build-system"]["requires"], *inputs("tool")]
+    assert names(asked) - pinned("tool") == set()
+
+
 def test_the_lock_of_the_oracles_has_what_pyproject_asks_for(pyproject: dict[str, Any]) -> None:
     asked = [*pyproject["dependency-groups"]["oracles"], *inputs("oracles")]
     assert names(asked) - pinned("oracles") == set()

@@ -18,7 +18,7 @@ from entrenar_research import workspace
 from entrenar_research.actions.proving import attest as action
 from entrenar_research.actions.proving import bundled
 from entrenar_research.actions.proving.attest import Attested, Circumstances
-from entrenar_research.cli import asking
+from entrenar_research.cli import asking, own_build
 from entrenar_research.cli.parsing import add_format, add_runner
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.models.statement import Author
@@ -32,12 +32,14 @@ EXAMPLES = (
     'attest line --notes "On a cluster node"              into runs/<id>/attestations/',
     "attest study.crate.zip --replay -o mine.intoto.jsonl  for somebody who sent a bundle",
     "attest --import theirs.intoto.jsonl                   what came back",
+    "attest --self                                         this tool, in its own repository",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `attest`."""
     parser.add_argument("target", nargs="?", metavar="RUN|BUNDLE", help="a run, an experiment, or a .crate.zip")
+    own_build.add_self(parser, "build this tool itself by Nix, in a checkout of its repository, and sign that")
     parser.add_argument("--import", dest="taken", type=Path, metavar="FILE", help="take in attestations of others")
     parser.add_argument("--notes", metavar="TEXT", help="what is to be said besides")
     parser.add_argument(
@@ -57,6 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Rebuilds and signs, or takes in."""
+    if args.own:
+        return own_build.execute_attest(args, _author, asking.secret)
     if (args.target is None) == (args.taken is None):
         raise UsageError("expected a run or a bundle to rebuild, or --import FILE", hint="see `attest --help`")
     if args.taken is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from entrenar_research import workspace
 from entrenar_research.actions.proving import consensus as action
+from entrenar_research.cli import own_build
 from entrenar_research.cli.parsing import add_format
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.store.run_files import RunFiles
@@ -20,12 +21,13 @@ from entrenar_research.views.terminal import proofs as view
 from entrenar_research.views.terminal.screen import Screen
 from entrenar_research.workspace import Workspace
 
-EXAMPLES = ("consensus line", "consensus line --policy journal.toml --format json")
+EXAMPLES = ("consensus line", "consensus line --policy journal.toml --format json", "consensus --self")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `consensus`."""
-    parser.add_argument("run", metavar="RUN", help="a run, or an experiment: then its last good run")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run, or an experiment: then its last good run")
+    own_build.add_self(parser, "this tool itself: build it by Nix, and say who came to the same")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="what is asked for (default: 2 keys, 1 class)")
     parser.add_argument(
         "--allowed-signers", type=Path, metavar="FILE", help="count these signers, not the study's own list"
@@ -37,6 +39,10 @@ def execute(args: argparse.Namespace) -> int:
     """Counts and draws."""
     if args.allowed_signers is not None and not args.allowed_signers.is_file():
         raise UsageError(f"{args.allowed_signers}: no such file")
+    if args.own:
+        return own_build.execute_consensus(args)
+    if args.run is None:
+        raise UsageError("expected a run or an experiment, or --self", hint="see `consensus --help`")
     here = Workspace()
     policy = action.policy(args.policy)
     record = RunFiles(here.root).resolve(args.run)

@@ -24,6 +24,21 @@ def read(root: Path) -> Closure:
     return read_file(root / closure_lock.FILE, closure_lock.FILE)
 
 
+def read_own(root: Path) -> Closure:
+    """The lock that this tool itself is built from, in a checkout of its repository at `root`.
+
+    Raises:
+        UsageError: if it is another repository.
+        IntegrityError: if the lock does not hold what it should.
+    """
+    if not (root / closure_lock.OWN).is_file():
+        raise UsageError(
+            f"{root}: no checkout of entrenar-research: there is no {closure_lock.OWN}",
+            hint="the tool is built from its own repository: go there, and leave --self out elsewhere",
+        )
+    return read_file(root / closure_lock.OWN, closure_lock.OWN)
+
+
 def read_file(path: Path, shown: str) -> Closure:
     """The lock in a file, which is called `shown`.
 

@@ -34,6 +34,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: see `env lock --help`. `output` is where the lock is written, by default where it belongs."""
 
     requirements: Path | None = None
+    alone: bool = False
     python: str | None = None
     source: Path | None = None
     into: Path | None = None
@@ -72,7 +73,7 @@ def lock(study: StudyFiles, wishes: Wishes, means: Means) -> Locked:
     _refuse_other_machines()
     if wishes.source is not None and not wishes.source.is_dir():
         raise UsageError(f"--from {wishes.source}: no such directory")
-    chosen = requirements.choose(study, wishes.requirements)
+    chosen = requirements.choose(study, wishes.requirements, alone=wishes.alone)
     version = wishes.python or _present(study) or requirements.recorded_python(study) or PYTHON
     target = wishes.output or study.root / closure_lock.FILE
     keeper = _keeper(study, wishes, means)
@@ -216,6 +217,6 @@ def _put_under_dvc(study: StudyFiles, closure: Closure) -> None:
 
 def _notes(chosen: Chosen) -> tuple[str, ...]:
     return tuple(
-        f"{name} itself is left out: a script that imports it needs its wheel, given with `--requirements`"
+        f"{name} itself is left out: what a script imports to log comes with the toolchain, from {build_files.CLIENT}"
         for name in chosen.left_out
     )

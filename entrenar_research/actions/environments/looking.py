@@ -10,7 +10,7 @@ import msgspec
 
 from entrenar_research.actions.environments import build_files, seeding
 from entrenar_research.actions.environments.seeding import Source
-from entrenar_research.core.nix import closure_changes, closure_lock
+from entrenar_research.core.nix import closure_changes, closure_lock, store_paths
 from entrenar_research.core.nix.closure_changes import Change
 from entrenar_research.errors import ResearchError, UsageError
 from entrenar_research.models.closure import Blob, Closure, Kind
@@ -176,7 +176,7 @@ def _data(root: Path, nix: Nix) -> list[Finding]:
     """The inputs of experiments that are in the store: there, they are what the study says or they are wrong."""
     found = []
     for item in closure_file.data(root):
-        path = nix.physical(seeding.data_path(item))
+        path = nix.physical(store_paths.data_path(item))
         if not path.exists():
             continue
         present = nar.directory_hash(path) if item.nar is not None else hashing.hash_file(path, md5=False).sha256

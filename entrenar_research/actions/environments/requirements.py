@@ -33,7 +33,8 @@ _LOCKS: Final[Mapping[str, Callable[[Mapping[str, Any], str, Mapping[str, str]],
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """What wheels are chosen by: `file`, or `packages` with versions that were `recorded`; `shown` in words.
 
-    `digest` is that of the file, as `sha256:<hex>`. `left_out` names what was loaded but is not asked for.
+    `digest` is that of the file, as `sha256:<hex>`. `left_out` names what was loaded but is not asked for. With
+    `alone` nothing is added that the packages of the file need besides.
     """
 
     shown: str
@@ -41,9 +42,10 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     packages: Mapping[str, str] = {}
     left_out: tuple[str, ...] = ()
+    alone: bool = False
 
 
-def choose(study: StudyFiles, named: Path | None) -> Chosen:
+def choose(study: StudyFiles, named: Path | None, *, alone: bool = False) -> Chosen:
     """The file that was named, else that of the study, else what the experiments' last runs loaded.
 
     Raises:
@@ -62,7 +64,8 @@ def choose(study: StudyFiles, named: Path | None) -> Chosen:
                 f"{shown}: some requirements have a hash and these have none: {', '.join(bare[:5])}",
                 hint="give every one its --hash=sha256:..., or none",
             )
-    return Chosen(shown=shown, file=path.absolute(), digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
+    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return Chosen(shown=shown, file=path.absolute(), digest=digest, alone=alone)
 
 
 def selection(chosen: Chosen, python: str, scratch: Path) -> Selection:
@@ -75,7 +78,7 @@ def selection(chosen: Chosen, python: str, scratch: Path) -> Selection:
         return Selection(words=tuple(f"{name}=={version}" for name, version in sorted(chosen.packages.items())))
     kind = _kind(chosen.file)
     if kind is None:
-        return Selection(files=(chosen.file,))
+        return Selection(files=(chosen.file,), alone=chosen.alone)
     try:
         document = tomllib.loads(files.read_text(chosen.file, shown=chosen.shown))
     except tomllib.TOMLDecodeError as error:

@@ -102,13 +102,6 @@ def wanted(closure: Closure) -> dict[str, Blob]:
     return paths | {store_paths.tree_path(closure.busybox.store, closure.busybox.nar): closure.busybox.package}
 
 
-def data_path(item: Data) -> str:
-    """The store path of an experiment's input."""
-    if item.nar is not None:
-        return store_paths.tree_path(item.store, item.nar)
-    return store_paths.file_path(item.store, str(item.sha256))
-
-
 def seed(
     closure: Closure,
     nix: Nix,
@@ -144,7 +137,7 @@ def seed_data(items: Sequence[Data], root: Path, nix: Nix) -> Seeded:
         IntegrityError: if Nix gives something another path than its digest asks for.
         ToolError: if Nix refuses.
     """
-    paths = {data_path(item): item for item in items}
+    paths = {store_paths.data_path(item): item for item in items}
     there = nix.is_valid(sorted(paths)) if paths else frozenset()
     added, missing = [], []
     for path, item in sorted(paths.items()):

@@ -27,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `env lock`."""
     parser.add_argument("--requirements", type=Path, metavar="FILE", help="requirements.txt, pylock.toml or uv.lock")
     parser.add_argument(
+        "--no-deps", action="store_true", help="FILE names all there is to be: add nothing that its packages need"
+    )
+    parser.add_argument(
         "--python",
         metavar="X.Y",
         help=f"which Python (default: that of the lock, of the last run, or {locking.PYTHON})",
@@ -54,11 +57,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Locks."""
     here, screen = Workspace(), Screen()
-    given = [name for name in ("requirements", "python", "source", "into", "dvc", "output") if getattr(args, name)]
+    own = ("requirements", "no_deps", "python", "source", "into", "dvc", "output")
+    given = [name for name in own if getattr(args, name)]
     if args.build_files and given:
         raise UsageError("--build-files leaves the lock alone, and goes with no other option")
     if args.dvc and (args.into or args.output):
         raise UsageError(f"--dvc keeps the files in {locking.DVC_PLACE}: it excludes --into and --output")
+    if args.no_deps and args.requirements is None:
+        raise UsageError("--no-deps is said of a file: give it with --requirements FILE")
     if args.build_files:
         done = build_files.refresh(here.root, build_sources(), replace=True)
         if args.format == "json":
@@ -68,6 +74,7 @@ def execute(args: argparse.Namespace) -> int:
         return EXIT_DONE
     wishes = locking.Wishes(
         requirements=args.requirements,
+        alone=args.no_deps,
         python=args.python,
         source=args.source,
         into=args.into,

@@ -21,13 +21,16 @@ MORE = (
     "nix/blobs are looked at and nothing is fetched. `mirror` fetches what is missing there from the address in "
     f"{VARIABLE}, `packages` from where apt and pip get theirs, into the cache. Exit status 1 if something is missing."
 )
-EXAMPLES = ("env seed", "env seed --from /media/usb/blobs", "env seed --from mirror")
+EXAMPLES = ("env seed", "env seed --from /media/usb/blobs", "env seed --from mirror", "env seed --self")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `env seed`."""
     parser.add_argument(
         "--from", dest="source", metavar="WHERE", help="a directory, or one of: cache, mirror, packages"
+    )
+    parser.add_argument(
+        "--self", dest="own", action="store_true", help="the files that this tool is built from, in its own repository"
     )
     parser.add_argument(
         "--cache-only", action="store_true", help="only see that the files are at hand; Nix is not needed"
@@ -38,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Seeds."""
     here, screen = Workspace(), Screen()
-    closure = closure_file.read(here.root)
+    closure = closure_file.read_own(here.root) if args.own else closure_file.read(here.root)
     quiet = args.format == "json"
     with screen.progress("files") as progress:
         announce = (lambda words: None) if quiet else (lambda words: screen.line(words, "quiet"))
@@ -55,7 +58,8 @@ def execute(args: argparse.Namespace) -> int:
             nix.require()
             store, scratch = means.store(here), means.cache().root
             done = seeding.seed(closure, store, scratch, locate)
-            done = seeding.together(done, seeding.seed_data(closure_file.data(here.root), here.root, store))
+            data = () if args.own else closure_file.data(here.root)
+            done = seeding.together(done, seeding.seed_data(data, here.root, store))
     if quiet:
         screen.json(done)
     else:

@@ -15,6 +15,8 @@ from entrenar_research.models.closure import Blob, Closure
 
 FILE: Final = "nix/closure.lock.json"
 """Where the lock is, relative to the study."""
+OWN: Final = "nix/tool/closure.lock.json"
+"""Where the lock is that this tool itself is built from, relative to its repository."""
 SCHEMA: Final = 1
 SYSTEM: Final = "x86_64-linux"
 LOADER: Final = "ld-linux-x86-64.so.2"

@@ -10,6 +10,8 @@ import hashlib
 import re
 from typing import Final
 
+from entrenar_research.models.hermetic import Data
+
 STORE: Final = "/nix/store"
 _ALPHABET: Final = "0123456789abcdfghijklmnpqrsvwxyz"
 _FOLDED: Final = 20
@@ -27,6 +29,13 @@ def file_path(name: str, sha256: str) -> str:
 def tree_path(name: str, nar: str) -> str:
     """Where a file or directory lies that is known by the SHA-256 (hex) of its archive, and refers to no other path."""
     return _path("source", nar, name)
+
+
+def data_path(item: Data) -> str:
+    """Where an experiment's input lies, which Nix knows by its digest."""
+    if item.nar is not None:
+        return tree_path(item.store, item.nar)
+    return file_path(item.store, str(item.sha256))
 
 
 def base32(data: bytes) -> str:
