@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import time
@@ -12,10 +13,11 @@ import msgspec
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured thing: `seconds` of each repetition; `prepare` runs before each and is not counted."""
+    """A measured thing: `seconds` of each repetition, and `busy`, those of processors in the programs that it ran."""
 
     name: str
     seconds: tuple[float, ...]
+    busy: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -41,14 +43,22 @@ def command(
 def in_turn(cases: Mapping[str, Callable[[], None]], *, repetitions: int = 7) -> dict[str, Case]:
     """Runs every case once uncounted, then all of them in turn, `repetitions` times."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
+    busy: dict[str, list[float]] = {name: [] for name in cases}
     for call in cases.values():
         call()
     for _ in range(repetitions):
         for name, call in cases.items():
-            began = time.perf_counter()
+            used, began = _of_children(), time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - began)
-    return {name: Case(name=name, seconds=tuple(values)) for name, values in seconds.items()}
+            busy[name].append(_of_children() - used)
+    return {name: Case(name=name, seconds=tuple(seconds[name]), busy=tuple(busy[name])) for name in cases}
+
+
+def _of_children() -> float:
+    """Processor seconds of all programs that were run and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def show(title: str, cases: Mapping[str, Case], floor: str, limits: Mapping[str, float]) -> None:

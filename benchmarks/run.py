@@ -1,6 +1,6 @@
 """Run the benchmarks: all of them, or those named.
 
-They are start, run, log, list, points, verify, crate, tracers, traces, compare and airgap.
+They are start, run, log, list, points, verify, crate, tracers, traces, compare, airgap and hermetic.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-NAMES = ("start", "run", "log", "list", "points", "verify", "crate", "tracers", "traces", "compare", "airgap")
+NAMES = (
+    "start",
+    "run",
+    "log",
+    "list",
+    "points",
+    "verify",
+    "crate",
+    "tracers",
+    "traces",
+    "compare",
+    "airgap",
+    "hermetic",
+)
 
 
 def main() -> int:

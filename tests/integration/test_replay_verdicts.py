@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from entrenar_research.models.verdict import Verdict
+from entrenar_research.models.verdict import Repetition, Verdict
 from tests.conftest import World
 from tests.integration.checking import check, verdicts
 
@@ -142,7 +144,10 @@ def test_a_tolerance_covers_its_metric_and_nothing_beside_it(
 ) -> None:
     found, words = replay(study, how, monkeypatch)
     assert (found["report.json"], found["loss"]) == (DIFFERENT, WITHIN)
-    assert words["report.json"] == "its metrics (loss, error) lie within their tolerances, the rest of it differs"
+    said = "its metrics (loss, error) lie within their tolerances, the rest of it differs; "
+    assert words["report.json"].startswith(said)
+    place = {"near but other": "note: 'fine' and 'bad'", "near but more": "more: ", "near but another kind": "steps: "}
+    assert place[how] in words["report.json"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +185,111 @@ def test_a_command_that_fails_is_different_and_its_words_are_told(study: Path, m
     found, words = replay(study, "fails", monkeypatch)
     assert found == {"moods": DIFFERENT}
     assert words["moods"] == "the command ended with exit status 1: no such luck"
+
+
+def again(study: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> Repetition:
+    """How it went as a whole with the experiment in that mood."""
+    monkeypatch.setenv("HOW", how)
+    (found,) = check(study, replay=True).repetitions
+    assert (found.area, found.experiment, found.then.runner, found.now.runner) == ("replay", "moods", "host", "host")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "verdict"),
+    [("", IDENTICAL), ("other bytes", DIFFERENT), ("near", WITHIN), ("far", DIFFERENT), ("fails", DIFFERENT)],
+)
+def test_the_whole_stands_on_its_lowest_rung(
+    how: str, verdict: Verdict, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = again(study, how, monkeypatch)
+    assert found.verdict is verdict
+    assert found.then.hardware == found.now.hardware is not None
+    assert found.hints == ()
+
+
+def test_what_the_content_tells_is_a_cause_that_was_seen(tiny: Path, world: World) -> None:
+    """A time in the result: of nothing else it is said that it may be the cause."""
+    place = tiny / "experiments/dated"
+    place.mkdir()
+    script = "import datetime, os, pathlib\n"
+    script += "pathlib.Path(os.environ['ENTRENAR_RESULT'], 'o.txt').write_text(f'{datetime.datetime.now()}\\n')\n"
+    (place / "dated.py").write_text(script)
+    code = "command: python experiments/dated/dated.py\ncode: [experiments/dated/dated.py]\noutputs: [o.txt]\n"
+    (place / "experiment.yaml").write_text(code)
+    world.tool("experiment", "sync", "dated", cwd=tiny)
+    world.tool("run", "dated", "--quiet", cwd=tiny, env={"TZ": "UTC"})
+    done = world.tool("verify", "--format", "json", cwd=tiny, status=1, env={"TZ": "UTC"})
+    found = {item["experiment"]: item for item in msgspec.json.decode(done.stdout)["repetitions"]}
+    assert (found["line"]["verdict"], found["line"]["hints"]) == ("identical", [])
+    (hint,) = found["dated"]["hints"]
+    assert (hint["cause"], hint["sure"]) == ("clock", "seen")
+    assert hint["evidence"].startswith("o.txt line 1: ")
+    said = world.tool("verify", cwd=tiny, status=1, env={"TZ": "UTC"}).stdout
+    assert "clock: leave the time out of the result" in said
+    assert "reproduce dated" not in said
+
+
+def record_with(study: Path, changes: Mapping[str, object]) -> Path:
+    """The run's record as another machine would have written it: lines by how they begin, indented or not."""
+    (path,) = (study / "runs").glob("*-moods-*/run.yaml")
+    text = path.read_text()
+    for key, value in changes.items():
+        text, count = re.subn(rf"(?m)^({key}:).*$", rf"\1 {value}", text)
+        assert count == 1, key
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause", "words"),
+    [
+        ({"  vendor": "AnotherVendor"}, "CPU dispatch", "AnotherVendor, here "),
+        ({"runner": "bwrap"}, "another runner", "run by bwrap, now by host"),
+        ({"    OMP_NUM_THREADS": "'7'"}, None, ""),  # a replay has what was recorded
+    ],
+)
+def test_what_is_not_as_it_was_is_a_possible_cause(
+    changes: dict[str, object], cause: str | None, words: str, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = (study / "runs").glob("*-moods-*/run.yaml")
+    before = path.read_text()
+    try:
+        record_with(study, changes)
+        monkeypatch.setenv("HOW", "far")
+        (found,) = check(study, replay=True).repetitions
+        assert found.verdict is DIFFERENT
+        assert {item.cause: item.sure for item in found.hints} == ({cause: "possible"} if cause else {})
+        assert all(words in item.evidence for item in found.hints)
+        monkeypatch.setenv("HOW", "")
+        (found,) = check(study, replay=True).repetitions
+        assert (found.verdict, found.hints) == (IDENTICAL, ())
+        if cause == "CPU dispatch":
+            assert found.then.hardware != found.now.hardware
+    finally:
+        path.write_text(before)
+
+
+def test_code_that_changed_since_is_told_first(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = study / "experiments/moods/moods.py"
+    before = script.read_text()
+    try:
+        script.write_text(before.replace('"loss": 0.25', '"loss": 0.75'))
+        first, *_ = again(study, "", monkeypatch).hints
+        assert (first.cause, first.sure) == ("other code or data", "possible")
+        assert first.evidence.startswith("code experiments/moods/moods.py: ")
+    finally:
+        script.write_text(before)
+
+
+def test_integrity_and_who_vouches_are_lines_of_their_own(study: Path, world: World) -> None:
+    lines = world.tool("verify", "--no-replay", cwd=study, status=None).stdout.splitlines()
+    (integrity,) = [line for line in lines if line.startswith("integrity: ")]
+    assert "identical" in integrity
+    assert [line for line in lines if line.startswith("who vouches: ")]
+    summary = msgspec.json.decode(world.tool("verify", "--format", "json", cwd=study, status=None).stdout)["summary"]
+    assert set(summary) == {"integrity", "who_vouches", "replay"}
+    assert summary["replay"] == {"passed": True, "counts": {"identical": 7}}
 
 
 def test_the_exit_code_follows_the_lowest_rung(study: Path, world: World) -> None:

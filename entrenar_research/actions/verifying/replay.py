@@ -1,9 +1,10 @@
-"""Replaying a run in a scratch copy of the study, and the verdict on every output and metric."""
+"""Replaying a run in a scratch copy of the study."""
 
 from __future__ import annotations
 
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,35 +14,36 @@ import msgspec
 from entrenar_research.actions.hermetic import inside
 from entrenar_research.actions.running import conclusion
 from entrenar_research.actions.verifying import requirements, scratch_copy
-from entrenar_research.core import content, metrics, pins, recipe
+from entrenar_research.core import pins, recipe
 from entrenar_research.core.tracking import handover
-from entrenar_research.errors import ResearchError, ToolError
+from entrenar_research.errors import ToolError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.proof import Hermetic
-from entrenar_research.models.run import RunRecord
+from entrenar_research.models.run import RunRecord, Usage
 from entrenar_research.models.trace import Trace
-from entrenar_research.models.verdict import Finding, Verdict
 from entrenar_research.runners.port import Ended, Job, Runner, Sealed
-from entrenar_research.store import files, hashing, run_files
+from entrenar_research.store import files
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.store.yaml_text import Document
 from entrenar_research.tracers.port import Tracer
-
-AREA = "replay"
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """A replay that ended: where its outputs are (until the scratch copy goes), and its trace if one was asked for.
 
-    `run` is its own run directory, which goes with the copy. `hermetic` is what a sealed runner built it from.
+    `run` is its own run directory, which goes with the copy. `began` is when, in seconds since 1970, `variables` what
+    the command found in its environment. `hermetic` is what a sealed runner built it from.
     """
 
+    runner: str
     root: Path
     result: Path
     run: Path
     program: str
+    variables: Mapping[str, str]
+    began: float
     seconds: float
+    usage: Usage
     trace: Trace | None
     hermetic: Hermetic | None = None
 
@@ -127,6 +129,7 @@ def rehearsed(
                     files.remove_tree(root / item.source)
             with files.refusals("cannot make the scratch copy"):
                 result.mkdir(parents=True)
+            conclusion.fixed_places(root, experiment)
             _own_run(root, record)
 
         yield Rehearsed(argv=tuple(argv), directory=root, environment=variables, fresh=fresh)
@@ -194,10 +197,13 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     result = _result(root, record)
     with files.refusals("cannot make the scratch copy"):
         result.mkdir(parents=True)
+    conclusion.fixed_places(root, experiment)
     run = _own_run(root, record)
     argv, variables = _command(root, experiment, record, program, setting.environment)
     log = setting.directory / "trace.log"
     wrapped = tracer is not None and not setting.runner.seals
+    level: TraceLevel = setting.level if tracer is not None else "none"
+    places = inside.Places(result=result, log=log, run=run, scratch=setting.directory, level=level)
     job = Job(
         argv=tracer.wrap(argv, level=setting.level, log=log) if tracer is not None and wrapped else argv,
         directory=root,
@@ -205,28 +211,27 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
         stdout=setting.directory / "stdout.txt",
         stderr=setting.directory / "stderr.txt",
         writable=(setting.directory,),
-        sealed=_sealed(
-            setting,
-            experiment,
-            record,
-            argv,
-            inside.Places(
-                result=result,
-                log=log,
-                run=run,
-                scratch=setting.directory,
-                level=setting.level if tracer is not None else "none",
-            ),
-        )
-        if setting.runner.seals
-        else None,
+        sealed=_sealed(setting, experiment, record, argv, places) if setting.runner.seals else None,
     )
+    began = time.time()
     ended = setting.runner.execute(job)
     _refuse_failure(ended, job.stderr)
-    collect(experiment, root, result)
+    if not setting.runner.seals:  # what a sealed runner built is whole already
+        collect(experiment, root, result)
     trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
-    hermetic, seconds = ended.hermetic, ended.seconds
-    return Replayed(root=root, result=result, run=run, program=program, seconds=seconds, trace=trace, hermetic=hermetic)
+    return Replayed(
+        runner=setting.runner.name,
+        root=root,
+        result=result,
+        run=run,
+        program=program,
+        variables=variables,
+        began=began,
+        seconds=ended.seconds,
+        usage=ended.usage,
+        trace=trace,
+        hermetic=ended.hermetic,
+    )
 
 
 def _sealed(
@@ -274,123 +279,3 @@ def collect(experiment: Experiment, root: Path, result: Path) -> None:
         if not isinstance(item, str) and (root / item.source).exists():
             (result / item.path).parent.mkdir(parents=True, exist_ok=True)
             (root / item.source).rename(result / item.path)
-
-
-def judge(study: StudyFiles, experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
-    """The verdict ladder for every recorded output and every metric.
-
-    Raises:
-        IntegrityError: if the run's manifest is malformed.
-    """
-    prefix = f"{experiment.result}/"
-    recorded = {
-        path.removeprefix(prefix): digest
-        for path, digest in RunFiles(study.root).manifest(record.id, run_files.OUTPUTS).items()
-    }
-    findings = _judge_metrics(experiment, record, again)
-    metrics_fine = {f.subject: f.verdict for f in findings}
-    present = {path.relative_to(again.result).as_posix() for path in again.result.rglob("*") if path.is_file()}
-    outputs = []
-    for path in sorted({*recorded, *present}):
-        outputs.append(_judge_output(study, experiment, again, path, recorded, present, metrics_fine))
-    return (*outputs, *findings)
-
-
-def _judge_metrics(experiment: Experiment, record: RunRecord, again: Replayed) -> tuple[Finding, ...]:
-    try:
-        now = conclusion.read_metrics(experiment, again.result)
-    except ResearchError as error:
-        subject = f"{experiment.name}: metrics"
-        return (Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=error.message),)
-    found = []
-    for name, metric in experiment.declaration.metrics.items():
-        subject = f"{experiment.name}: {name}"
-        if name not in record.metrics:
-            detail = f"{now[name]:g}; the run did not record it"
-            found.append(Finding(area=AREA, subject=subject, verdict=Verdict.UNKNOWN, detail=detail))
-            continue
-        verdict, words = metrics.compare(record.metrics[name], now[name], metric.tolerance)
-        found.append(Finding(area=AREA, subject=subject, verdict=verdict, detail=words))
-    return tuple(found)
-
-
-def _judge_output(
-    study: StudyFiles,
-    experiment: Experiment,
-    again: Replayed,
-    path: str,
-    recorded: Mapping[str, str],
-    present: set[str],
-    metrics_fine: Mapping[str, Verdict],
-) -> Finding:
-    subject = f"{experiment.result}/{path}"
-    if path not in present:
-        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="the replay did not write it")
-    if path not in recorded:
-        return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail="only the replay wrote it")
-    now = hashing.hash_file(again.result / path, md5=False)
-    if f"sha256:{now.sha256}" == recorded[path]:
-        return Finding(area=AREA, subject=subject, verdict=Verdict.IDENTICAL, detail=f"{now.size} bytes")
-    detail = f"found sha256:{now.sha256[:12]}..., expected {recorded[path][:19]}..."
-    here = study.root / experiment.result / path
-    if here.is_file() and f"sha256:{hashing.hash_file(here, md5=False).sha256}" == recorded[path]:
-        mine = content.content_digest(path, here.read_bytes())
-        if mine is not None and mine == content.content_digest(path, (again.result / path).read_bytes()):
-            detail = "same content, other bytes"
-            return Finding(area=AREA, subject=subject, verdict=Verdict.EQUAL, detail=detail)
-        verdict, words = _within(experiment, path, here, again.result / path, metrics_fine)
-        return Finding(area=AREA, subject=subject, verdict=verdict, detail=words or detail)
-    return Finding(area=AREA, subject=subject, verdict=Verdict.DIFFERENT, detail=detail)
-
-
-def _within(
-    experiment: Experiment, path: str, here: Path, there: Path, metrics_fine: Mapping[str, Verdict]
-) -> tuple[Verdict, str | None]:
-    """An output is `within` if each metric in it is, and everything else in it is equal."""
-    declared = {
-        name: metric.key or name for name, metric in experiment.declaration.metrics.items() if metric.file == path
-    }
-    fine = (Verdict.IDENTICAL, Verdict.WITHIN)
-    if not declared or not all(metrics_fine.get(f"{experiment.name}: {name}") in fine for name in declared):
-        return Verdict.DIFFERENT, None
-    rest = []
-    for place in (here, there):
-        document = Document(files.read_text(place, shown=path), path).value
-        rest.append(content.value_digest(metrics.without(document, declared.values())))
-    if rest[0] != rest[1]:
-        detail = f"its metrics ({', '.join(declared)}) lie within their tolerances, the rest of it differs"
-        return Verdict.DIFFERENT, detail
-    return Verdict.WITHIN, f"its metrics lie within their tolerances, the rest is equal: {', '.join(declared)}"
-
-
-def verify_replay(
-    study: StudyFiles,
-    experiment: Experiment,
-    record: RunRecord,
-    *,
-    runner: Runner,
-    environment: Mapping[str, str],
-) -> tuple[Finding, ...]:
-    """Replays the last good run of an experiment; what cannot be replayed here is `unknown`, with the reason.
-
-    Raises:
-        ResearchError: if a sealed runner cannot build anything here.
-    """
-    try:
-        with replayed(study, experiment, record, runner=runner, environment=environment) as again:
-            return judge(study, experiment, record, again)
-    except Lacking as error:
-        return (
-            Finding(
-                area=AREA,
-                subject=experiment.name,
-                verdict=Verdict.UNKNOWN,
-                detail=f"not replayed: {error.message}",
-            ),
-        )
-    except ReplayFailed as error:
-        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.DIFFERENT, detail=error.message),)
-    except ResearchError as error:
-        if runner.seals:
-            raise  # what keeps Nix from building says nothing about the study
-        return (Finding(area=AREA, subject=experiment.name, verdict=Verdict.BROKEN, detail=error.message),)

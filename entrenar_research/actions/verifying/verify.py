@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from entrenar_research.actions.running import conclusion
+from entrenar_research.actions.running import conclusion, surroundings
 from entrenar_research.actions.verifying import files as verify_files
 from entrenar_research.actions.verifying import history as verify_history
-from entrenar_research.actions.verifying import proofs, replay, seals
+from entrenar_research.actions.verifying import proofs, repeating, seals
 from entrenar_research.bundles.port import BundleFormat, Progress
 from entrenar_research.errors import MissingToolError, NotAStudyError, ResearchError, UsageError
-from entrenar_research.models.verdict import Finding, Report, Verdict
+from entrenar_research.models.verdict import Finding, Repetition, Report, Verdict
 from entrenar_research.runners.port import Runner
 from entrenar_research.signers.port import Signer
 from entrenar_research.store import files
@@ -25,6 +25,8 @@ HISTORY = "history.bundle"
 METADATA = "ro-crate-metadata.json"
 PREVIEW = "ro-crate-preview.html"
 _BESIDE = (HISTORY, METADATA, PREVIEW)
+Checked = tuple[list[Finding], tuple[Repetition, ...]]
+"""What was found, and how it went with what was carried out again."""
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +58,8 @@ def verify_study(root: Path, means: Means) -> Report:
         if (root / ".git").exists():
             detail = "Git does not find a repository of this study in it"
             findings.append(_broken(verify_history.HISTORY, ".git", detail))
-    findings += _replay(study, means)
-    return Report(target=str(root), findings=tuple(findings), notes=notes)
+    found, again = _replay(study, means)
+    return Report(target=str(root), findings=(*findings, *found), repetitions=again, notes=notes)
 
 
 def _broken(area: str, subject: str, detail: str) -> Finding:
@@ -96,8 +98,8 @@ def verify_bundle(bundle: Path, format: BundleFormat, means: Means) -> Report:
         with files.refusals("cannot unpack the bundle"):
             (scratch / "study").mkdir()
         format.extract(bundle, scratch / "study")
-        findings += _unpacked(scratch / "study", scratch / "history.git", means)
-        return Report(target=str(bundle), findings=tuple(findings))
+        found, again = _unpacked(scratch / "study", scratch / "history.git", means)
+        return Report(target=str(bundle), findings=(*findings, *found), repetitions=again)
     finally:
         files.remove_tree(scratch)
 
@@ -106,19 +108,19 @@ def verify_unpacked(directory: Path, inspected: tuple[Finding, ...], means: Mean
     """Verifies a bundle that somebody has unpacked; `inspected` is what the bundle's format says of its files."""
     scratch = Path(tempfile.mkdtemp(prefix="entrenar-verify-"))
     try:
-        findings = list(inspected)
-        if not any(finding.verdict.wanting for finding in findings):
-            findings += _unpacked(directory, scratch / "history.git", means)
-        return Report(target=str(directory), findings=tuple(findings))
+        if any(finding.verdict.wanting for finding in inspected):
+            return Report(target=str(directory), findings=inspected)
+        found, again = _unpacked(directory, scratch / "history.git", means)
+        return Report(target=str(directory), findings=(*inspected, *found), repetitions=again)
     finally:
         files.remove_tree(scratch)
 
 
-def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
+def _unpacked(root: Path, history: Path, means: Means) -> Checked:
     """A study without its repository: the history comes from the Git bundle that lies beside it."""
     if not (root / STUDY_FILE).is_file():
         detail = "not a study of this tool: only the bundle itself was checked"
-        return [Finding(area="bundle", subject=STUDY_FILE, verdict=Verdict.UNKNOWN, detail=detail)]
+        return [Finding(area="bundle", subject=STUDY_FILE, verdict=Verdict.UNKNOWN, detail=detail)], ()
     study = StudyFiles(root)
     git: Git | None = None
     findings = _description(study)
@@ -130,8 +132,9 @@ def _unpacked(root: Path, history: Path, means: Means) -> list[Finding]:
     findings += _integrity(study, git, means, beside=_BESIDE)
     if any(finding.verdict.wanting for finding in findings):
         detail = "not replayed: code of a study that failed these checks is not run"
-        return [*findings, Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
-    return [*findings, *_replay(study, means)]
+        return [*findings, _unreplayed(means, detail)], ()
+    found, again = _replay(study, means)
+    return [*findings, *found], again
 
 
 def _integrity(study: StudyFiles, git: Git | None, means: Means, *, beside: tuple[str, ...] = ()) -> list[Finding]:
@@ -162,21 +165,32 @@ def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]
         return [_broken(area, "the check itself", error.message)]
 
 
-def _replay(study: StudyFiles, means: Means) -> list[Finding]:
+def _unreplayed(means: Means, detail: str) -> Finding:
+    return Finding(area=repeating.area(means.runner), subject="all", verdict=Verdict.UNKNOWN, detail=detail)
+
+
+def _replay(study: StudyFiles, means: Means) -> Checked:
     latest = verify_files.latest_runs(study)
     if not latest:
-        return []
+        return [], ()
     if not means.replay or not means.consent():
         detail = "not replayed: it was not asked for (--no-replay)" if not means.replay else "not replayed: no consent"
-        return [Finding(area=replay.AREA, subject="all", verdict=Verdict.UNKNOWN, detail=detail)]
+        return [_unreplayed(means, detail)], ()
     findings: list[Finding] = []
+    repetitions: list[Repetition] = []
+    machine = surroundings.hardware()
     for index, (name, record) in enumerate(latest.items()):
         means.progress(index, len(latest))
         try:
             experiment = study.experiment(name)
         except ResearchError as error:
-            findings.append(_broken(replay.AREA, name, error.message))
+            findings.append(_broken(repeating.area(means.runner), name, error.message))
             continue
-        findings += replay.verify_replay(study, experiment, record, runner=means.runner, environment=means.environment)
+        found, repetition = repeating.repeat(
+            study, experiment, record, runner=means.runner, environment=means.environment, machine=machine
+        )
+        findings += found
+        if repetition is not None:
+            repetitions.append(repetition)
     means.progress(len(latest), len(latest))
-    return findings
+    return findings, tuple(repetitions)

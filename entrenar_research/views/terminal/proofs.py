@@ -8,7 +8,7 @@ from pathlib import Path
 from entrenar_research.actions.proving.attest import Attested, Imported
 from entrenar_research.actions.proving.consensus import Found
 from entrenar_research.actions.proving.prove import Proven
-from entrenar_research.core.proofs.agreement import Voice
+from entrenar_research.core.proofs.agreement import Consensus, Voice
 from entrenar_research.models.statement import ConsensusPolicy, World
 from entrenar_research.views.terminal.screen import Screen, counted
 
@@ -63,14 +63,7 @@ def draw_imported(screen: Screen, found: Iterable[Imported]) -> None:
 def draw_consensus(screen: Screen, found: Found) -> None:
     """Everybody who signed something, then whether they agree."""
     result = found.consensus
-    groups = (("agrees", result.agreeing), ("disagrees", result.disagreeing), ("not counted", result.uncounted))
-    rows, styles = [], []
-    for name, voices in groups:
-        for voice in voices:
-            rows.append([name, voice.verdict, voice.who or voice.key, str(voice.hardware or "unknown"), _told(voice)])
-            styles.append({"agrees": "good", "disagrees": "bad"}.get(name, "doubt"))
-    if rows:
-        screen.table(["voice", "verdict", "who", "hardware", "detail"], rows, styles=styles)
+    draw_voices(screen, result)
     for words in found.damaged:
         screen.line(f"damaged: {words}", "bad")
     keys = counted(len(result.keys), "key")
@@ -81,6 +74,18 @@ def draw_consensus(screen: Screen, found: Found) -> None:
     else:
         why = "; ".join((*result.lacking, *(("something that is signed is damaged",) if found.damaged else ())))
         screen.line(f"{told}: no consensus: {why}", "bad")
+
+
+def draw_voices(screen: Screen, result: Consensus) -> None:
+    """Everybody who signed something, by whether they agree."""
+    groups = (("agrees", result.agreeing), ("disagrees", result.disagreeing), ("not counted", result.uncounted))
+    rows, styles = [], []
+    for name, voices in groups:
+        for voice in voices:
+            rows.append([name, voice.verdict, voice.who or voice.key, str(voice.hardware or "unknown"), _told(voice)])
+            styles.append({"agrees": "good", "disagrees": "bad"}.get(name, "doubt"))
+    if rows:
+        screen.table(["voice", "verdict", "who", "hardware", "detail"], rows, styles=styles)
 
 
 def plain_policy(policy: ConsensusPolicy) -> dict[str, object]:
