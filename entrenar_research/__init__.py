@@ -71,7 +71,14 @@ def __getattr__(name: str) -> object:
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    found: object = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)  # importlib takes 1 ms to import
+    try:
+        # importlib takes 1 ms to import
+        found: object = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{__name__}.{home}.".startswith(f"{error.name}."):
+            raise
+        message = f"{__name__}.{name} is not here: in a hermetic run there is the client alone, for logging"
+        raise ImportError(message, name=error.name) from None
     return found
 
 

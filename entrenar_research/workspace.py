@@ -250,9 +250,9 @@ def verify(
 ) -> Report:
     """Verifies a study, a bundle, or the directory of an unpacked one.
 
-    With `replay` every experiment is run again, with `rebuild` hermetically; the code of a bundle only if `consent`
-    (by default: none needed, `replay` is one) says yes. `trusted` is an allowed_signers file to use instead of the
-    study's own.
+    With `replay` every experiment is run again, by the runner that `ENTRENAR_RUNNER` names or the host, with `rebuild`
+    hermetically; the code of a bundle only if `consent` (by default: none needed, `replay` is one) says yes. `trusted`
+    is an allowed_signers file to use instead of the study's own.
 
     Raises:
         MissingToolError: if it is to be rebuilt, and Nix is not here.
@@ -262,11 +262,10 @@ def verify(
     place = Path(target)
     if not place.exists():
         raise UsageError(f"{target}: no such study or bundle")
-    carried_out_by = runner_here("nix" if rebuild else "host")
+    carried_out_by = runner_here("nix" if rebuild else None)
     if replay and (reason := carried_out_by.unavailable(os.environ)) is not None:
-        raise MissingToolError(
-            f"nothing can be rebuilt here: {reason}", hint="leave --rebuild out to replay on the host"
-        )
+        hint = "leave --rebuild out" if rebuild else "unset ENTRENAR_RUNNER"
+        raise MissingToolError(f"nothing can be rebuilt here: {reason}", hint=f"{hint} to replay on the host")
     means = verify_action.Means(
         runner=carried_out_by,
         environment=dict(os.environ),

@@ -10,12 +10,15 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from entrenar_research.actions.environments import build_files
 from entrenar_research.core.nix import closure_lock
 from entrenar_research.tools import nix
 from tests import closures
+from tests.conftest import World
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".venv" / "nix-tests"
@@ -28,9 +31,14 @@ def require() -> None:
         closures.need_nix()
         closures.fetched()
     except pytest.skip.Exception as reason:
-        if os.environ.get("CI_ORACLES") == "required":
-            pytest.fail(str(reason))
-        raise
+        lacking(str(reason))
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skips the test because something is not installed; in continuous integration that is a failure."""
+    if os.environ.get("CI_ORACLES") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def store() -> Path:
@@ -40,7 +48,7 @@ def store() -> Path:
     with (PLACE / "lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         lock, _, _ = closures.fetched()
-        state = "".join(path.read_text() for path in (lock, *sources()))
+        state = "".join(path.read_text() for path in (lock, *sources(), *build_files.client(ROOT / "nix").values()))
         built = PLACE / "built"
         if not built.is_file() or built.read_text() != state or not (PLACE / "study").is_dir():
             built.unlink(missing_ok=True)
@@ -60,8 +68,7 @@ def make(lock: Path) -> None:
     study = PLACE / "study"
     shutil.rmtree(study, ignore_errors=True)
     (study / "nix").mkdir(parents=True)
-    for path in sources():
-        shutil.copyfile(path, study / "nix" / path.name)
+    build_files.refresh(study, ROOT / "nix", replace=False)
     shutil.copyfile(lock, study / closure_lock.FILE)
     shutil.copyfile(ROOT / "study.yaml", study / "study.yaml")
     environment = {**os.environ, "ENTRENAR_NIX_STORE": str(PLACE / "store")}
@@ -84,3 +91,20 @@ def equip(study: Path) -> None:
     """Gives a study what Nix needs of it, as `env lock` does."""
     shutil.copytree(PLACE / "study" / "nix", study / "nix")
     shutil.copyfile(ROOT / "flake.nix", study / "flake.nix")
+
+
+def checkout(world: World, target: Path) -> Path:
+    """The repository as a stranger has it: a clone, its data, and a lock whose files are in the store.
+
+    What Nix builds by is as it lies here, committed or not.
+    """
+    if not (ROOT / ".git").exists():
+        pytest.skip("the sources lie here without their repository")
+    world.run("git", "-c", "safe.directory=*", "clone", "-q", f"file://{ROOT}", target, cwd=target.parent)
+    world.run("dvc", "pull", "-q", cwd=target)
+    lock, _, _ = closures.fetched()
+    shutil.copytree(ROOT / "nix", target / "nix", dirs_exist_ok=True)
+    shutil.copyfile(ROOT / "flake.nix", target / "flake.nix")
+    shutil.copyfile(lock, target / closure_lock.FILE)
+    world.run("git", "add", "-A", cwd=target)
+    return target

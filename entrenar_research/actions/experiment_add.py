@@ -30,6 +30,7 @@ from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
 
 _LOOKED_INTO = 1 << 20
+_HOST = "host"
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +97,17 @@ def observed(study: StudyFiles, name: str, words: Sequence[str], means: Means, *
 
     Raises:
         MissingToolError: if nothing can be observed here.
+        UsageError: if another runner than the host is asked for.
         RunFailedError: if the command fails; the study is put back as it was.
     """
     check_free(study, name)
+    if means.runner.name != _HOST:
+        raise UsageError(
+            f"a command is observed on this machine, as it is, before there is a declaration of it; the runner is "
+            f"{means.runner.name}",
+            hint=f"ENTRENAR_RUNNER=host entrenar-research experiment add ...; then run {name} --runner "
+            f"{means.runner.name}",
+        )
     dvc_files = DvcFiles(study.root)
     # What cannot be read now could not be written after the run.
     dvc_files.stages()

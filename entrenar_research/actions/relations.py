@@ -14,13 +14,13 @@ from entrenar_research.actions.verifying import replay, scratch_copy
 from entrenar_research.actions.verifying.replay import Replayed, ReplayFailed
 from entrenar_research.core import content, digests, recipe, relations, relations_data
 from entrenar_research.core.relations import Outcome
-from entrenar_research.errors import InvalidFileError, UsageError
+from entrenar_research.errors import InvalidFileError, MissingToolError, UsageError
 from entrenar_research.models.equivalence import Violation
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.relations import Margin, Relation, Variant
 from entrenar_research.models.run import RunRecord
 from entrenar_research.runners.port import Runner
-from entrenar_research.store import files, hashing, params_file
+from entrenar_research.store import files, params_file
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.logged import points
 from entrenar_research.store.study_files import StudyFiles
@@ -52,8 +52,12 @@ def examine(
 
     Raises:
         UsageError: if it declares no relations, or a variant cannot be made.
+        MissingToolError: if the runner does not work here.
         ToolError: if this machine lacks what the command needs, or the experiment itself fails.
     """
+    reason = means.runner.unavailable(means.environment)
+    if reason is not None:
+        raise MissingToolError(f"--runner {means.runner.name}: {reason}", hint="`entrenar-research doctor` tells more")
     experiment = study.experiment(name)
     declared = experiment.declaration.relations
     if not declared:
@@ -105,7 +109,8 @@ class _Trial:
         return self._known[key]
 
     def _run(self, root: Path, variant: Variant | None, relation: Relation | None) -> Outcome:
-        scratch_copy.copy_study(self._study, root, _needed(self._study, self.experiment))
+        more = (scratch_copy.BY_NIX,) if self._means.runner.seals else ()
+        scratch_copy.copy_study(self._study, root, scratch_copy.needed(self._study, self.experiment, *more))
         copy = StudyFiles(root)
         experiment = _altered(copy, self.experiment, variant)
         with replay.replayed(
@@ -138,14 +143,6 @@ class _Trial:
             seed=declaration.seed,
             params=params,
         )
-
-
-def _needed(study: StudyFiles, experiment: Experiment) -> set[str]:
-    """The files that the experiment declares."""
-    declaration = experiment.declaration
-    declared = {experiment.file, *declaration.code, *declaration.inputs, declaration.params}
-    present = (item for item in declared if item is not None and (study.root / item).exists())
-    return {path for item in present for path in hashing.walk(study.root, item)}
 
 
 def _altered(copy: StudyFiles, experiment: Experiment, variant: Variant | None) -> Experiment:

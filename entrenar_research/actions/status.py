@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from entrenar_research.actions import seal
+from entrenar_research.actions.hermetic import inside
 from entrenar_research.actions.running import recipes, surroundings
 from entrenar_research.core import pins, recipe
 from entrenar_research.errors import ResearchError
@@ -109,7 +110,10 @@ def _reasons(
     if last.environment is not None and last.environment.packages_scope == "loaded":
         wanted = last.environment.packages
     program = last.argv[0] if last.argv else ""
-    _, now = surroundings.environment(program, variables, directory=study.root, wanted=wanted)
+    if last.hermetic is not None:
+        now = inside.environment(study.root, program)
+    else:
+        _, now = surroundings.environment(program, variables, directory=study.root, wanted=wanted)
     draft = msgspec.structs.replace(
         last,
         command=declaration.command,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from entrenar_research import workspace
 from entrenar_research.actions import experiment_add as action
 from entrenar_research.cli import asking
-from entrenar_research.cli.parsing import add_format, add_tracer, add_verb, add_verbs
+from entrenar_research.cli.parsing import add_format, add_runner, add_tracer, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
 from entrenar_research.models.equivalence import Violation
 from entrenar_research.store import study_files
@@ -61,9 +61,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "run variants of an experiment and test the relations that it declares",
         more="Each variant is run in a scratch copy: the study is not touched, and no run is recorded. The exit code "
         "is 1 if a relation does not hold; one declared with `severity: warning` is only told.",
-        examples=("experiment relations line",),
+        examples=("experiment relations line", "experiment relations line --runner nix"),
     )
     related.add_argument("name", metavar="NAME", help="the experiment")
+    add_runner(related)
     add_format(related)
 
 
@@ -174,7 +175,7 @@ def _relations(args: argparse.Namespace, here: Workspace) -> int:
     from entrenar_research.actions import relations  # runs things: not for those who list and show
 
     means = relations.Means(
-        runner=workspace.runner("host"),
+        runner=workspace.runner_here(args.runner),
         environment=dict(os.environ),
         tool=workspace.TOOL,
         started=workspace.now().isoformat(timespec="milliseconds"),

@@ -172,13 +172,13 @@ def add_tracer(parser: argparse.ArgumentParser, words: str = "default: strace, w
     parser.add_argument("--tracer", metavar="TRACER", help=f"what to trace with ({words})")
 
 
-def add_runner(parser: argparse.ArgumentParser) -> None:
+def add_runner(parser: argparse.ArgumentParser, words: str = "default: $ENTRENAR_RUNNER, else host") -> None:
     """Adds `--runner`, the same for every command that carries out experiments."""
     parser.add_argument(
         "--runner",
         metavar="RUNNER",
         help="where to run: host (as this machine is), bwrap (the same, without network and read-only), "
-        "nix (hermetic: the toolchain of the lock, and what is declared); default: $ENTRENAR_RUNNER, else host",
+        f"nix (hermetic: the toolchain of the lock, and what is declared); {words}",
     )
 
 

@@ -16,7 +16,7 @@ from entrenar_research.actions.sweeps import new as sweep_new
 from entrenar_research.actions.sweeps import work as sweep_work
 from entrenar_research.actions.sweeps.sitting import Request, Watcher
 from entrenar_research.cli import asking
-from entrenar_research.cli.parsing import add_format, add_tracer, add_verb, add_verbs
+from entrenar_research.cli.parsing import add_format, add_runner, add_tracer, add_verb, add_verbs
 from entrenar_research.errors import EXIT_DONE, UsageError
 from entrenar_research.models.sweep import TrialRecord
 from entrenar_research.store.sweeps.declared import SweepFiles
@@ -63,7 +63,7 @@ def _configure_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
         more="Ctrl-C stops it; --resume goes on. Several terminals, and several hosts that share the file system, may "
         "run one sweep at once. A trial that fails is recorded, and the sweep goes on; if the first three all fail, "
         "it stops.",
-        examples=("sweep run rate --workers 4", "sweep run rate --resume", "sweep run rate --trials 50"),
+        examples=("sweep run rate --workers 4", "sweep run rate --resume", "sweep run rate --runner nix"),
     )
     run.add_argument("name", metavar="NAME", help="the sweep")
     run.add_argument("--workers", type=int, default=1, metavar="N", help="so many trials at a time (default: 1)")
@@ -71,6 +71,7 @@ def _configure_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run.add_argument("--retry-failed", action="store_true", help="go on, and try again the trials that failed")
     run.add_argument("--trials", type=int, metavar="N", help="so many trials in all, whatever its budget says")
     add_tracer(run)
+    add_runner(run)
     add_format(run)
 
 
@@ -84,6 +85,7 @@ def _configure_work(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     work.add_argument("name", metavar="NAME", help="the sweep")
     work.add_argument("--trials", type=int, metavar="N", help="so many trials in all, whatever its budget says")
     add_tracer(work)
+    add_runner(work)
     work.add_argument("--seconds", type=float, metavar="N", help="begin no new trial after so many seconds")
     work.add_argument("--since", type=int, metavar="N", help=argparse.SUPPRESS)
     work.add_argument("--leader", type=int, metavar="PID", help=argparse.SUPPRESS)
@@ -119,7 +121,8 @@ def _run(args: argparse.Namespace, here: Workspace) -> int:
     screen = Screen(sys.stdout if text else sys.stderr)
     before = look.look(here.files, args.name).standing.trials
     with _watched(screen, before) as watcher:
-        now = sitting.hold(here.files, args.name, request, here.means(lambda words: None, args.tracer), watcher)
+        means = here.means(lambda words: None, args.tracer, args.runner)
+        now = sitting.hold(here.files, args.name, request, means, watcher)
     if not text:
         Screen().json(view.plain(now, {}))
         return EXIT_DONE
@@ -145,7 +148,7 @@ def _work(args: argparse.Namespace, here: Workspace) -> int:
         here.files,
         args.name,
         share,
-        here.means(lambda words: None, args.tracer),
+        here.means(lambda words: None, args.tracer, args.runner),
         lambda trial: screen.line(view.trial_line(sweep, trial), view.TRIAL_STYLES[trial.status]),
     )
     return EXIT_DONE

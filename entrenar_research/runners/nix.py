@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from entrenar_research.core import digests
+from entrenar_research.core.nix import closure_lock, sandbox, store_paths, strings
 from entrenar_research.errors import MissingToolError, ToolError, UsageError
 from entrenar_research.models.hermetic import HermeticJobs
 from entrenar_research.models.proof import Hermetic, StorePath
@@ -21,11 +23,14 @@ from entrenar_research.store import closure_file, files
 from entrenar_research.tools import execution, nix, processor
 
 FILES: Final = "nix"
-INSIDE: Final = "/build/study"
-"""Where the study lies in the sandbox."""
-_KEPT: Final = re.compile(r"keeping build directory '([^']+)'")
-_BUILDER: Final = re.compile(r"builder for '[^']+' failed with exit code (\d+)")
-_KILLED: Final = re.compile(r"builder for '[^']+' failed due to signal (\d+)")
+_KEPT: Final = re.compile(r"""^note: keeping build directory ['"](.+)['"]$""", re.MULTILINE)
+"""What Nix says at its end. The last of these is its own: before that, whoever it builds for is heard as well."""
+_FAILED: Final = re.compile(
+    r"(?:builder for|Cannot build) '(?P<what>[^']+)'(?:\.\s+Reason: builder)? failed "
+    r"(?:with exit code|due to signal) (?P<number>\d+)"
+)
+"""In the words of Nix until 2.30, and of later ones."""
+_LOG_BYTES: Final = 1 << 20
 _NO_SANDBOX: Final = re.compile(
     r"setgroups failed|unable to start build process|mounting|unshare|namespace", re.IGNORECASE
 )
@@ -59,44 +64,53 @@ class NixRunner:
             raise UsageError("the runner nix builds what an experiment declares, and nothing else")
         processor.require(closure_file.read(job.directory).floor)
         tool = nix.Nix(sealed.state / "nix", nix.default_store(job.environment))
-        toolchain = self._toolchain(tool, job.directory)
+        self._toolchain(tool, job.directory, sealed)
         self._seed(tool, job.directory, sealed)
         said = sealed.scratch / "nix.log"
         outcome = self._build(tool, job, sealed, said)
-        text = files.read_text(said)
-        paths = (sealed.scratch / "nix.out").read_text(encoding="utf-8").split()
-        evidence = tool.physical(paths[1]) if outcome.exit_status == 0 else _kept(text)
-        ended = _take(evidence, job, sealed)
+        text = _end(said)
         if outcome.exit_status == 0:
-            _copy(tool.physical(paths[0]), sealed.result)
-            return _ended(outcome, ended, hermetic=_described(tool, job.directory, toolchain, paths[0]))
-        if evidence is not None:
-            shutil.rmtree(evidence.parent, ignore_errors=True)
+            toolchain, out, evidence = (sealed.scratch / "nix.out").read_text(encoding="utf-8").split()
+            ended = _take(tool.physical(evidence), job, sealed)
+            _copy(tool.physical(out), sealed.result)
+            return _ended(outcome, ended, hermetic=_described(tool, job.directory, toolchain, out))
+        kept = _kept(text)
+        ended = _take(kept, job, sealed)
+        if kept is not None:
+            shutil.rmtree(kept.parent.parent if kept.parent.name == "build" else kept.parent, ignore_errors=True)
+        if "refused" in ended and ended.get("status") == 0:
+            raise UsageError(f"{ended['refused']}; what the sandbox cannot give away is no result")
         if not (outcome.interrupted or outcome.halted or ended):
-            _explain(text)
+            _explain(text, sealed, outcome.signal)
         return _ended(outcome, ended, status=_status(text, outcome.exit_status))
 
-    def _toolchain(self, tool: nix.Nix, root: Path) -> str:
-        """Builds what the lock names, unless it is there: its store path."""
+    def _toolchain(self, tool: nix.Nix, root: Path, sealed: Sealed) -> None:
+        """Builds what the lock names, unless that was done before and is there still: then Nix itself looks again."""
+        memo = sealed.state / "nix" / "toolchain"
+        lock = digests.sha256(files.read_text(root / closure_lock.FILE).encode())
+        known = memo.read_text(encoding="utf-8").split() if memo.is_file() else []
+        if known[:1] == [lock] and tool.physical(known[-1]).exists():
+            return
         done = tool.run(
             ["nix-build", str(root / FILES), "--no-out-link", "--keep-going", "--quiet", "-A", "toolchain.environment"],
             check=False,
             timeout=None,
         )
-        if done.status != 0:
-            _explain(done.stderr.decode("utf-8", "replace"))
-            raise ToolError(
-                "Nix cannot build the toolchain: see what it says with `nix-build nix -A toolchain.environment`"
-            )
-        return done.text
+        if done.status == 0:
+            files.write_atomically(memo, f"{lock} {done.text}\n".encode())
+        else:
+            said = done.stderr.decode("utf-8", "replace")
+            _explain(said, sealed, _signal(-done.status) if done.status < 0 else None)
 
     def _seed(self, tool: nix.Nix, root: Path, sealed: Sealed) -> None:
-        """Puts the data of the job into the store: the derivation knows it by its digest."""
+        """Puts the data of the job into the store, unless it is there: the derivation knows it by its digest."""
         for item in sealed.job.data:
-            add = tool.add_file if item.nar is None else tool.add_directory
-            add(item.store, root / item.path)
+            if not tool.physical(store_paths.data_path(item)).exists():
+                add = tool.add_file if item.nar is None else tool.add_directory
+                add(item.store, root / item.path)
 
     def _build(self, tool: nix.Nix, job: Job, sealed: Sealed, said: Path) -> execution.Outcome:
+        """Builds the toolchain, unless it is there, the result and its evidence: Nix prints these three paths."""
         written = sealed.scratch / "jobs.json"
         jobs = HermeticJobs(schema=1, experiments={sealed.name: sealed.job})
         files.write_atomically(written, msgspec.json.encode(jobs))
@@ -104,9 +118,9 @@ class NixRunner:
         argv = tool.command(
             [
                 "nix-build", str(job.directory / FILES), "--no-out-link", "--keep-failed", "--keep-going", "--quiet",
-                "--arg", "jobs", f"builtins.fromJSON (builtins.readFile {json.dumps(str(written))})",
+                "--arg", "jobs", f"builtins.fromJSON (builtins.readFile {strings.literal(str(written))})",
                 "--argstr", "run", sealed.run_id, "--argstr", "parent", sealed.parent or "",
-                "-A", f"{attribute}.out", "-A", f"{attribute}.trace",
+                "-A", "toolchain.environment", "-A", f"{attribute}.out", "-A", f"{attribute}.trace",
             ]
         )  # fmt: skip
         return execution.execute(
@@ -115,36 +129,51 @@ class NixRunner:
             env={**tool.environment(), "TMPDIR": str(sealed.scratch)},
             stdout=sealed.scratch / "nix.out",
             stderr=said,
-            echo=job.echo,
+            echo="stderr" if job.echo else False,  # what Nix prints are the paths
             halt=job.halt,
         )
 
 
+def _end(log: Path) -> str:
+    """The end of what Nix said, and with it the command, which may say anything, and any amount of it."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        return stream.read().decode("utf-8", "replace")
+
+
 def _kept(text: str) -> Path | None:
     """The evidence of a build that failed: Nix keeps its directory."""
-    found = _KEPT.search(text)
-    if found is None:
+    found = _KEPT.findall(text)
+    if not found or not found[-1].removesuffix("/build").rpartition("/")[2].startswith("nix-"):
         return None
-    for place in (Path(found[1]), Path(found[1]) / "build"):
-        if (place / "evidence").is_dir():
+    for place in (Path(found[-1]), Path(found[-1]) / "build"):
+        if (place / "evidence").is_dir() and not (place / "evidence").is_symlink():
             return place / "evidence"
     return None
 
 
 def _take(evidence: Path | None, job: Job, sealed: Sealed) -> dict[str, Any]:
-    """Brings streams, trace and what was logged to their places: how the command ended, as far as is known."""
+    """Brings streams, trace and what was logged to their places: how the command ended, as far as is known.
+
+    Of a build that failed the command may have put links there, which would be followed here: those are left out.
+    """
     for stream in (job.stdout, job.stderr):
         stream.write_bytes(b"")
     if evidence is None:
         return {}
     for name, target in (("stdout.txt", job.stdout), ("stderr.txt", job.stderr)):
-        if (evidence / name).is_file():
+        if _is_file(evidence / name):
             shutil.copyfile(evidence / name, target)
-    if (evidence / "trace.log").is_file():
+    if _is_file(evidence / "trace.log"):
         text = (evidence / "trace.log").read_bytes()
         sealed.log.write_bytes(_at_home(text, job.directory, sealed))
-    if (evidence / "run").is_dir():
-        _copy(evidence / "run", sealed.run)
+    # Of a build that was stopped, what was logged lies where the command put it.
+    for logged in (evidence / "run", evidence.parent / "study" / "runs" / sealed.run_id):
+        if logged.is_dir() and _is_plain(logged):
+            _copy(logged, sealed.run, links=False)
+            break
+    if not _is_file(evidence / "ended.json"):
+        return {}
     try:
         found: dict[str, Any] = json.loads((evidence / "ended.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -152,12 +181,20 @@ def _take(evidence: Path | None, job: Job, sealed: Sealed) -> dict[str, Any]:
     return found
 
 
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _is_plain(path: Path) -> bool:
+    return (path.is_file() or path.is_dir()) and not path.is_symlink()
+
+
 def _at_home(log: bytes, root: Path, sealed: Sealed) -> bytes:
     """The log with the places of the sandbox as the study has them."""
     places = {
-        f"{INSIDE}/{sealed.job.result}": sealed.result,
-        f"{INSIDE}/runs/{sealed.run_id}": sealed.run,
-        INSIDE: root,
+        f"{sandbox.STUDY}/{sealed.job.result}": sealed.result,
+        f"{sandbox.STUDY}/runs/{sealed.run_id}": sealed.run,
+        sandbox.STUDY: root,
     }
     for inside, place in places.items():
         log = re.sub(re.escape(inside.encode()) + rb"(?=[\"/>\\])", _in_a_log(place), log)
@@ -173,43 +210,67 @@ def _in_a_log(place: Path) -> bytes:
     return plain.replace(b"\\", b"\\\\")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The content of a directory, writable as our own files are."""
+def _copy(source: Path, target: Path, *, links: bool = True) -> None:
+    """The content of a directory, writable and as new as our own files are.
+
+    Links stay as they are; without `links` only files and directories are taken.
+    """
+
+    def copied(file: str, to: str) -> str:
+        shutil.copyfile(file, to)
+        if os.access(file, os.X_OK):
+            Path(to).chmod(0o755)
+        return to
+
+    def odd(directory: str, names: list[str]) -> list[str]:
+        plain = {name for name in names if links or _is_plain(Path(directory, name))}
+        return [name for name in names if name not in plain]
+
     with files.refusals(f"cannot copy what was built to {target.name}"):
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=copied, ignore=odd)
         for directory, _, _ in os.walk(target):
             Path(directory).chmod(0o755)
+            os.utime(directory)
 
 
 def _described(tool: nix.Nix, root: Path, toolchain: str, out: str) -> Hermetic:
     lock = closure_file.read(root)
-    info = tool.info([out])[out]
-    whole = tool.info([toolchain], recursive=True)
+    known = tool.info([toolchain, out], recursive=True)
     return Hermetic(
         system=lock.system,
-        derivation=info["deriver"],
+        derivation=known[out]["deriver"],
         out_path=out,
-        nar_hash=nix.hex_digest(info["narHash"]),
+        nar_hash=nix.hex_digest(known[out]["narHash"]),
         nix_version=nix.version() or "",
         settings=dict(tool.settings()),
         pins=lock.pins,
         closure=tuple(
-            StorePath(path=path, hash=nix.hex_digest(item["narHash"]), size=item["narSize"])
-            for path, item in sorted(whole.items())
+            StorePath(path=path, hash=nix.hex_digest(known[path]["narHash"]), size=known[path]["narSize"])
+            for path in sorted(_closure(known, toolchain))
         ),
     )
 
 
+def _closure(known: Mapping[str, Any], path: str) -> set[str]:
+    """A store path and all that it refers to, and so on."""
+    found, waiting = {path}, [path]
+    while waiting:
+        new = set(known[waiting.pop()]["references"]) - found
+        found |= new
+        waiting += new
+    return found
+
+
 def _status(text: str, otherwise: int) -> int:
-    if found := _BUILDER.search(text):
-        return int(found[1])
-    if found := _KILLED.search(text):
-        return 128 + int(found[1])
-    return otherwise
+    """How Nix says that the builder ended: its exit status, -n if signal n killed it."""
+    found = _FAILED.search(text)
+    if found is None:
+        return otherwise
+    return int(found["number"]) * (-1 if "due to signal" in found[0] else 1)
 
 
-def _explain(text: str) -> None:
-    """Says why nothing was executed, where Nix did not come to it."""
+def _explain(text: str, sealed: Sealed, killed: str | None) -> None:
+    """Says why nothing was executed, where Nix did not come to it; `killed` is the signal that ended Nix itself."""
     lacking = nix.lacking(text)
     if lacking is not None:
         raise UsageError(lacking, hint="put them there with `entrenar-research env seed`")
@@ -220,16 +281,23 @@ def _explain(text: str) -> None:
             f"Nix cannot make its sandbox here, and without it nothing is built: {last}",
             hint="it needs user namespaces (kernel.unprivileged_userns_clone, user.max_user_namespaces), or root",
         )
-    if _BUILDER.search(text) or _KILLED.search(text):
-        return
-    raise ToolError(f"Nix cannot build: {last}")
+    failed = _FAILED.search(text)
+    if failed is None and killed is not None:
+        hint = "nothing is lost: run the same command again"
+        raise ToolError(f"Nix was killed by {killed} while it built", hint=hint)
+    if failed is None:
+        raise ToolError(f"Nix cannot build: {last}", hint=nix.place_hint(last))
+    if not failed["what"].endswith(f"-{sealed.name}-{sealed.level}.drv"):
+        hint = "see what it says with `nix-build nix -A toolchain.environment`"
+        raise ToolError(f"Nix cannot build the toolchain: {last}", hint=hint)
 
 
 def _ended(
     outcome: execution.Outcome, ended: Mapping[str, Any], *, status: int = 0, hermetic: Hermetic | None = None
 ) -> Ended:
-    """How the command ended in the sandbox; of one that we know nothing of, how Nix did."""
-    killed = -ended["status"] if ended.get("status", 0) < 0 else None
+    """How the command ended in the sandbox; of one that we know nothing of, how the builder or Nix did."""
+    found = ended.get("status", status)
+    killed = -found if found < 0 else None
     usage = outcome.usage
     if ended:
         usage = Usage(
@@ -238,7 +306,7 @@ def _ended(
             peak_memory=ended["peak_memory"],
         )
     return Ended(
-        exit_status=128 + killed if killed else ended.get("status", status),
+        exit_status=128 + killed if killed else found,
         signal=_signal(killed) if killed else outcome.signal,
         usage=usage,
         seconds=ended.get("seconds", outcome.seconds),

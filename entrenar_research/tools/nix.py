@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from entrenar_research.errors import MissingToolError, ToolError
+from entrenar_research.errors import MissingToolError, ToolError, UsageError
 from entrenar_research.tools import process
 
 OLDEST: Final = (2, 8)
@@ -25,6 +25,8 @@ SETTINGS: Final = {
     "experimental-features": "nix-command flakes",
     "sandbox": "true",
     "sandbox-fallback": "false",
+    "sandbox-paths": "",
+    "builders": "",
     "substituters": "",
     "substitute": "false",
     "flake-registry": "",
@@ -32,14 +34,22 @@ SETTINGS: Final = {
     "allow-import-from-derivation": "false",
     "require-sigs": "true",
 }
-"""What a build is done under."""
-TOLD: Final = ("sandbox", "sandbox-fallback", "substitute", "substituters", "require-sigs", "system-features")
+"""What a build is done under: here, on this machine, with no file of it (some distributions put a `/bin/sh` in)."""
+TOLD: Final = (
+    "sandbox", "sandbox-fallback", "sandbox-paths", "substitute", "substituters", "require-sigs", "system-features",
+)  # fmt: skip
 """The settings that decide what a build can see, as a proof tells them."""
 _SHOWN: Final = 5
 _MISSING: Final = re.compile(r"missing-in-the-store/run-entrenar-research-env-seed/([^'\s]+)")
 NOT_REPRODUCED: Final = 104
 """The exit status of `nix-build --check` when another build gave another output."""
+_VERSIONS: Final[dict[tuple[str, int], str | None]] = {}
+"""What programs said, by place and time of change: each is asked once."""
 _SECONDS: Final = 120.0
+_NO_PLACE: Final = re.compile(
+    r"creating (?:directory|file)|is not a directory|Permission denied|Read-only file system|not permitted"
+    r"|No space left|disk is full|not writable"
+)
 _HINT: Final = "install it (Debian: nix-bin; elsewhere: https://nixos.org/download), or use `--runner host`"
 
 
@@ -60,7 +70,12 @@ class Nix:
             MissingToolError: if Nix is absent.
             ToolError: if it fails and `check`.
         """
-        return process.run(self.command(argv), check=check, cwd=cwd, env=self.environment(), timeout=timeout)
+        command = self.command(argv)
+        done = process.run(command, check=False, cwd=cwd, env=self.environment(), timeout=timeout)
+        if check and done.status != 0:
+            hint = place_hint(done.stderr.decode("utf-8", "replace"))
+            raise ToolError(process.failure(command, done), hint=hint)
+        return done
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """A command of Nix as one on this store."""
@@ -112,13 +127,19 @@ class Nix:
         return self.run(["nix", "store", "add-path", "--name", name, str(path)]).text.strip()
 
     def is_valid(self, paths: Sequence[str]) -> frozenset[str]:
-        """Those of the store paths that are in the store."""
-        invalid = self.run(["nix-store", "--check-validity", "--print-invalid", *paths], check=False).text.split()
+        """Those of the store paths that are in the store.
+
+        Raises:
+            ToolError: if the store cannot be opened.
+        """
+        invalid = self.run(["nix-store", "--check-validity", "--print-invalid", *paths]).text.split()
         return frozenset(paths) - frozenset(invalid)
 
     def info(self, paths: Sequence[str], *, recursive: bool = False) -> dict[str, dict[str, Any]]:
         """What the store knows of paths, by path: `narHash` (SRI), `narSize`, `references`, `deriver`, `signatures`."""
         options = ["--recursive"] if recursive else []
+        if (number() or OLDEST) >= (2, 34):  # which warns that it will ask for a format
+            options += ["--json-format", "1"]
         found = json.loads(self.run(["nix", "path-info", "--json", *options, *paths]).text)
         # A list until Nix 2.18, then a map.
         return {item["path"]: item for item in found} if isinstance(found, list) else found
@@ -200,6 +221,13 @@ def lacking(said: str) -> str | None:
     return f"the Nix store lacks files of the lock: {', '.join(missing[:_SHOWN])}{more}"
 
 
+def place_hint(said: str) -> str | None:
+    """What to do about a store that cannot be made or has no room, if it was that what Nix complained of."""
+    if _NO_PLACE.search(said) is None:
+        return None
+    return "the store needs a place to write to, with enough room: ENTRENAR_NIX_STORE names another directory"
+
+
 def hex_digest(sri: str) -> str:
     """`sha256:<hex>` of a digest as Nix writes it (`sha256-<base64>`)."""
     algorithm, _, value = sri.partition("-")
@@ -208,6 +236,16 @@ def hex_digest(sri: str) -> str:
 
 def version() -> str | None:
     """The installed version, such as `2.8.0`, or None."""
+    place = process.which("nix")
+    if place is None:
+        return None
+    program = (os.path.realpath(place), Path(place).stat().st_mtime_ns)
+    if program not in _VERSIONS:
+        _VERSIONS[program] = _asked_version()
+    return _VERSIONS[program]
+
+
+def _asked_version() -> str | None:
     try:
         said = process.run(["nix", "--version"], check=False, timeout=_SECONDS).text
     except (MissingToolError, ToolError):
@@ -240,8 +278,16 @@ def default_store(environment: Mapping[str, str]) -> Path | None:
     """Where to build: the machine's `/nix` if it is ours to write to, else a store of our own.
 
     `ENTRENAR_NIX_STORE` names another directory.
+
+    Raises:
+        UsageError: if that is no directory that Nix can name.
     """
     if named := environment.get("ENTRENAR_NIX_STORE"):
+        if "?" in named:
+            raise UsageError(
+                f"ENTRENAR_NIX_STORE={named}: to Nix a `?` in the name of a store begins its settings",
+                hint="name a directory without one",
+            )
         return Path(named).absolute()
     if os.access("/nix/store", os.W_OK) and os.access("/nix/var/nix/db", os.W_OK):
         return None
@@ -280,4 +326,4 @@ def _verbs(words: Sequence[str]) -> int:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, list | dict) else str(value)

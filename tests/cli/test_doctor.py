@@ -125,6 +125,7 @@ def check_untraced(world: World, study: Path, reason: str, before: list[str]) ->
     """A run says that it is not traced, runs, and records why; what needs a trace says so and does nothing."""
     call = [*before, "entrenar-research"]
     done = world.run(*call, "run", "line", "--force", "--quiet", cwd=study)
+    runs = len(list((study / "runs").iterdir()))
     assert f"line: no trace: {reason}" in done.stdout
     assert f"trace: unavailable ({reason}" in done.stdout
     record = json.loads(world.tool("runs", "show", "line", "--format", "json", cwd=study).stdout)
@@ -133,6 +134,9 @@ def check_untraced(world: World, study: Path, reason: str, before: list[str]) ->
     assert record["trace"]["reason"].startswith(reason)
     assert "waitpid" not in record["trace"]["reason"]
     assert f"full: unavailable ({reason}" in world.tool("runs", "show", "line", cwd=study).stdout
+    done = world.run(*call, "run", "line", "--strict", cwd=study, status=3)
+    assert f"nothing can be traced here with strace or kernel: {reason}" in done.stderr
+    assert len(list((study / "runs").iterdir())) == runs
     kept = tree(study)
     done = world.run(*call, "golden", "check", cwd=study, status=3)
     assert f"nothing can be traced here with strace or kernel: {reason}" in done.stderr

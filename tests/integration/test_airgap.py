@@ -21,7 +21,10 @@ from tests.integration import accounts, airgaps
 from tests.integration.accounts import Account
 
 pytestmark = [pytest.mark.nix, pytest.mark.slow]
-CONFIGURATION = "experimental-features = nix-command flakes\nsandbox = true\nsandbox-fallback = false\nsubstituters =\n"
+CONFIGURATION = (
+    "experimental-features = nix-command flakes\nsandbox = true\nsandbox-fallback = false\nsandbox-paths =\n"
+    "substituters =\n"
+)
 KEYS = "keys/allowed_signers"
 
 
@@ -127,7 +130,7 @@ def test_another_account_without_network_does_everything_there(
     world.tool("bundle", "-o", reader.home / "line.crate.zip", cwd=study)
     verify = ("entrenar-research", "verify", "line.crate.zip", "--rebuild", "--replay", "--format", "json")
     report = json.loads(reader.run(*verify, within=within).stdout)
-    assert {item["verdict"] for item in report["findings"] if item["area"] == "replay"} == {"identical"}
+    assert {item["verdict"] for item in report["findings"] if item["area"] == "rebuild"} == {"identical"}
     again = reader.run("entrenar-research", "airgap", "unpack", stick, "-o", lab, within=within)
     assert "is at the commit of the pack already" in again.stdout
     # What DVC lost comes back from the stick.
@@ -135,6 +138,16 @@ def test_another_account_without_network_does_everything_there(
     (lab / "data/points.csv").unlink()
     reader.run("dvc", "pull", cwd=lab, within=within)
     assert (lab / "data/points.csv").read_bytes() == (study / "data/points.csv").read_bytes()
+    # Work goes on there.
+    reader.run("entrenar-research", "run", "line", "--runner", "nix", "--force", "--quiet", cwd=lab, within=within)
+    reader.run("entrenar-research", "reproduce", "line", "--runner", "nix", "--vary", "none", cwd=lab, within=within)
+    (lab / "sweeps/rate").mkdir(parents=True)
+    (lab / "sweeps/rate/sweep.yaml").write_text(
+        "experiment: line\nobjective: {metric: loss}\nstrategy: grid\nspace: {rate: [0.02, 0.05]}\n"
+    )
+    reader.own(lab / "sweeps")
+    sweep = ("entrenar-research", "sweep", "run", "rate", "--runner", "nix", "--workers", "2")
+    assert "2 trials: 2 completed" in reader.run(*sweep, cwd=lab, within=within).stdout
 
 
 def test_the_readme_says_how_it_goes_without_our_tool(world: World, pack: Path, trusted: Path, tmp_path: Path) -> None:

@@ -322,6 +322,10 @@ def test_a_lock_of_files_at_hand(here: Here, real: Path, tmp_path: Path) -> None
     assert (again["changed"], here.lock.read_bytes()) == (False, text)
     assert {path.name for path in here.cache.iterdir()} == {item.sha256 for item in closure.blobs}
 
+    only = ("--requirements", "requirements.txt", "--no-deps", "--output", "alone.json")
+    alone = here.json("lock", "--from", real, *only)
+    assert [wheel["name"] for wheel in alone["closure"]["wheels"]] == ["greet"]
+
 
 @pytest.mark.slow
 @pytest.mark.nix
@@ -385,6 +389,7 @@ def test_what_has_no_wheel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ({"requirements.txt": ""}, ("--from", "data"), 2, "no package python3.11-minimal or"),
         ({"requirements.txt": ""}, ("--dvc", "--into", "x"), 2, "--dvc keeps the files in nix/blobs"),
         ({}, ("--build-files", "--python", "3.11"), 2, "leaves the lock alone"),
+        ({"requirements.txt": ""}, ("--no-deps",), 2, "--no-deps is said of a file"),
     ],
 )
 def test_what_is_refused_before_anything_is_fetched(

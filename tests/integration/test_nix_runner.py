@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -78,7 +79,7 @@ def test_a_hermetic_run_gives_what_the_host_gives_and_says_what_it_was_built_fro
     assert run.hermetic is not None
     assert run.hermetic.settings["sandbox"] == "true"
     assert run.hermetic.settings["sandbox-fallback"] == "false"
-    assert [path.path.partition("-")[2] for path in run.hermetic.closure] == ["environment-3.11", "python-3.11"]
+    assert {path.path.partition("-")[2] for path in run.hermetic.closure} == {"environment-3.11", "python-3.11"}
     assert run.environment is not None
     assert run.environment.variables["OPENBLAS_CORETYPE"] == "Haswell"
     assert (study / "runs" / run.id / "stdout.txt").read_text().startswith("weight")
@@ -242,8 +243,14 @@ def test_the_description_of_the_experiments_is_the_same_for_the_same(study: Path
 
 
 def replayed(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """The verdicts of a replay by what they are about."""
-    return {i["subject"]: i["verdict"] for i in json.loads(done.stdout)["findings"] if i["area"] == "replay"}
+    """The verdicts of a hermetic replay by what they are about."""
+    return {i["subject"]: i["verdict"] for i in json.loads(done.stdout)["findings"] if i["area"] == "rebuild"}
+
+
+def repetition(done: subprocess.CompletedProcess[str], experiment: str) -> dict[str, Any]:
+    """How it went with an experiment that was carried out again."""
+    (found,) = [i for i in json.loads(done.stdout)["repetitions"] if i["experiment"] == experiment]
+    return dict(found)
 
 
 def test_a_study_and_its_bundle_are_rebuilt(study: Path, world: World, tmp_path: Path) -> None:
@@ -271,9 +278,37 @@ def test_what_a_sealed_world_does_otherwise_is_different(study: Path, world: Wor
     declare(study, "any")
     world.tool("experiment", "sync", "bad", cwd=study)
     world.tool("run", "bad", "--quiet", cwd=study, env={"MARK": "of the host"})
-    found = replayed(world.tool("verify", "--rebuild", "--format", "json", cwd=study, status=1))
+    done = world.tool("verify", "--rebuild", "--format", "json", cwd=study, status=1)
+    found = replayed(done)
     assert found["experiments/bad/result/o.txt"] == "different"
     assert found["experiments/line/result/curve.csv"] == "identical"
+    bad, line = repetition(done, "bad"), repetition(done, "line")
+    assert (bad["area"], bad["verdict"], line["verdict"], line["hints"]) == ("rebuild", "different", "identical", [])
+    assert (bad["then"]["runner"], bad["now"]["runner"]) == ("host", "nix")
+    assert bad["then"]["hardware"] == bad["now"]["hardware"]
+    told = {hint["cause"]: hint["evidence"] for hint in bad["hints"]}
+    assert told["another runner"] == "run by host, now by nix"
+    assert "OPENBLAS_CORETYPE: absent -> Haswell" in told["CPU dispatch"]
+    assert "reproduce bad --runner nix" in world.tool("verify", "--rebuild", cwd=study, status=1).stdout
+
+
+def test_a_lock_that_changed_since_is_told(study: Path, world: World) -> None:
+    """The same run by another toolchain: a file less in the environment that the command can see."""
+    (study / "experiments" / "bad" / "bad.py").write_text(
+        "import pathlib, sys\npathlib.Path(sys.argv[2], 'o.txt').write_text(sys.prefix)\n"
+    )
+    declare(study, "any")
+    world.tool("experiment", "sync", "bad", cwd=study)
+    world.tool("run", "bad", "--runner", "nix", "--quiet", cwd=study)
+    lock = study / "nix" / "closure.lock.json"
+    changed = json.loads(lock.read_text())
+    dropped = next(wheel for wheel in changed["wheels"] if wheel["name"] == "safetensors")
+    changed["wheels"].remove(dropped)
+    lock.write_text(json.dumps(changed, indent=2) + "\n")
+    done = world.tool("verify", "--rebuild", "--format", "json", cwd=study, status=1)
+    told = {hint["cause"]: hint["evidence"] for hint in repetition(done, "bad")["hints"]}
+    assert told["another toolchain"] == "the lock is not that of the run: environment-3.11 changed"
+    assert "another runner" not in told
 
 
 @pytest.mark.parametrize("runner", ["nix", "bwrap"])

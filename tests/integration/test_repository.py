@@ -61,8 +61,8 @@ def test_the_wheel_carries_what_nix_builds_by() -> None:
     packaged = build["targets"]["wheel"]["force-include"]
     found = {source: target for source, target in packaged.items() if "/_nix/" in target}
     names = build_files.names(ROOT / "nix")
-    assert found == {name: f"entrenar_research/_nix/{Path(name).name}" for name in names}
-    assert {"flake.nix", "nix/seed", "nix/toolchain.nix"} <= set(names)
+    assert found == {name: f"entrenar_research/_nix/{name.removeprefix('nix/')}" for name in names}
+    assert {"flake.nix", "nix/nixpkgs/flake.nix", "nix/seed", "nix/toolchain.nix"} <= set(names)
 
 
 def test_the_digits_are_this_study() -> None:

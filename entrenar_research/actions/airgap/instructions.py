@@ -40,6 +40,7 @@ Build it again with Nix {version} or newer, without network
     export NIX_CONFIG="experimental-features = nix-command flakes
     sandbox = true
     sandbox-fallback = false
+    sandbox-paths =
     substituters =
     require-sigs = true
     trusted-public-keys = $(cat DIR/keys/nix.pub)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from entrenar_research.actions.running.recipes import Ingredients
 from entrenar_research.core import pins
 from entrenar_research.core.tracking import handover
 from entrenar_research.errors import UsageError
-from entrenar_research.models.closure import Closure
+from entrenar_research.models.closure import Blob, Closure
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.run import Environment, RunRecord, TraceSummary
 from entrenar_research.runners.port import Sealed
@@ -68,7 +69,17 @@ def trace(root: Path, level: TraceLevel) -> TraceSummary:
     found = next((blob for blob in closure_file.read(root).debs if blob.name == TRACER), None)
     if found is None:
         return TraceSummary(level=level, status="unavailable", reason="the toolchain of the lock has no strace")
-    return TraceSummary(level=level, status="recorded", tracer=f"{TRACER} {found.version.partition('-')[0]}")
+    return TraceSummary(level=level, status="recorded", tracer=f"{TRACER} {_whole(found)}")
+
+
+def tracer_version(root: Path) -> str | None:
+    """The version of the tracer in the lock; None if it has none.
+
+    Raises:
+        UsageError: if the study has no lock.
+    """
+    found = next((blob for blob in closure_file.read(root).debs if blob.name == TRACER), None)
+    return _whole(found) if found is not None else None
 
 
 def sealed(
@@ -81,11 +92,14 @@ def sealed(
 ) -> Sealed:
     """What the runner is to build, as the experiment is declared now; the study's file for Nix is brought up to date.
 
+    A trial of a sweep has parameters of its own, and says nothing of the experiment.
+
     Raises:
         UsageError: if the command's placeholders are unknown.
     """
     made = jobs.job(study, experiment, ingredients, jobs.tracked_files(study))
-    jobs.write(study, experiment.name, made)
+    if record.trial is None:
+        jobs.write(study, experiment.name, made)
     level = record.trace.level if record.trace.status != "unavailable" else "none"
     told = handover.variables(
         study="/",
@@ -117,7 +131,8 @@ def again(
 ) -> Sealed:
     """What the runner is to build of a recorded run in a scratch copy of the study: `command` as it was recorded.
 
-    The study says what Git tracks, which is what Nix takes from files, and not by digest.
+    The study says what Git tracks, which is what Nix takes from files, and not by digest. It is built, even if the very
+    same was built before: its span is a new one.
 
     Raises:
         UsageError: if an input is missing.
@@ -125,6 +140,8 @@ def again(
     ingredients = recipes.gather(scratch, experiment, Hasher(scratch.root, cache=None))
     tracked = jobs.tracked_files(study) if (study.root / ".git").exists() else frozenset[str]()
     made = jobs.job(scratch, experiment, ingredients, tracked)
+    run = places.run.relative_to(scratch.root).as_posix()
+    told = handover.variables(study="/", run=run, result=experiment.result, trace_id=secrets.token_hex(16))
     return Sealed(
         name=experiment.name,
         job=msgspec.structs.replace(made, command=tuple(command)),
@@ -133,7 +150,7 @@ def again(
         level=places.level,
         run_id=record.id,
         run=places.run,
-        parent=None,
+        parent=told[handover.TRACE],
         state=scratch.state,
         scratch=places.scratch,
     )
@@ -157,4 +174,9 @@ def refuse(*, source: bool, tracer: Tracer | None) -> None:
 def _python(lock: Closure) -> str:
     """The version of Python, such as `3.11.2`."""
     found = next((blob for blob in lock.debs if blob.name == f"python{lock.python}-minimal"), None)
-    return found.version.partition("-")[0] if found else lock.python
+    return _whole(found) if found else lock.python
+
+
+def _whole(package: Blob) -> str:
+    """The version of a Debian package without what Debian adds to it."""
+    return package.version.partition("-")[0]

@@ -15,7 +15,7 @@ from entrenar_research.errors import InvalidFileError, UsageError
 from entrenar_research.models.experiment import Experiment
 from entrenar_research.models.hermetic import Data, HermeticJob, HermeticJobs, Moved
 from entrenar_research.models.run import FileDigest
-from entrenar_research.store import files, nar
+from entrenar_research.store import files, locks, nar
 from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tools.git import Git
@@ -95,9 +95,10 @@ def write(study: StudyFiles, name: str, made: HermeticJob) -> None:
         InvalidFileError: if the file is there and no such file.
         StorageError: if it cannot be written.
     """
-    known = read(study.root)
-    if known.experiments.get(name) != made:
-        changed: Mapping[str, HermeticJob] = {**known.experiments, name: made}
+    if read(study.root).experiments.get(name) == made:
+        return
+    with locks.exclusive(study.state):  # another run may write its own entry at the same time
+        changed: Mapping[str, HermeticJob] = {**read(study.root).experiments, name: made}
         files.write_atomically(
             study.root / FILE, encode(HermeticJobs(schema=SCHEMA, experiments=dict(sorted(changed.items()))))
         )

@@ -8,7 +8,7 @@ import msgspec
 
 from entrenar_research.actions.proving import impurities, stating
 from entrenar_research.actions.running import surroundings
-from entrenar_research.actions.verifying import replay
+from entrenar_research.actions.verifying import judging, repeating, replay
 from entrenar_research.actions.verifying.replay import Replayed
 from entrenar_research.core import pins
 from entrenar_research.core.proofs import agreement, environments, hardware
@@ -60,7 +60,7 @@ def rebuild(
         UsageError: if an input is missing.
     """
     with replay.replayed(study, experiment, record, runner=runner, environment=environment) as again:
-        findings = replay.judge(study, experiment, record, again)
+        findings = judging.judge(study, experiment, record, again)
         outputs = tuple(_outputs(experiment, again, findings))
         used = _environment(record, again, environment)
         seconds, hermetic = again.seconds, again.hermetic
@@ -111,6 +111,8 @@ def _environment(record: RunRecord, again: Replayed, environment: Mapping[str, s
     recorded = record.environment
     if recorded is None:
         return None
+    if again.hermetic is not None:
+        return repeating.used(record, again)
     variables = {**environment, **pins.pinned(None), **recorded.variables}
     _, found = surroundings.environment(again.program, variables, directory=again.root, wanted=recorded.packages)
     return msgspec.structs.replace(found, program=recorded.program, variables=recorded.variables)

@@ -21,6 +21,7 @@ from entrenar_research.actions.reproducing import hook, surroundings
 from entrenar_research.actions.reproducing.port import Built
 from entrenar_research.actions.reproducing.workshop import Means
 from entrenar_research.actions.running import recipes
+from entrenar_research.core.nix import strings
 from entrenar_research.core.reproducing.clues import Circumstances
 from entrenar_research.core.reproducing.factors import Alteration, Here
 from entrenar_research.errors import ToolError, UsageError
@@ -144,7 +145,7 @@ class NixWorkshop:
             add(item.store, root / item.path)
 
     def _given(self, jobs_file: Path) -> list[str]:
-        return ["--arg", "jobs", f"builtins.fromJSON (builtins.readFile {json.dumps(str(jobs_file))})"]
+        return ["--arg", "jobs", f"builtins.fromJSON (builtins.readFile {strings.literal(str(jobs_file))})"]
 
     def _out_path(self, jobs_file: Path) -> str:
         expression = str(self._study.root / "nix")

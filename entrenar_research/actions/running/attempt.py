@@ -6,8 +6,9 @@ import datetime
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,9 +32,12 @@ from entrenar_research.store.hashing import Hasher
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.staging import Staging
 from entrenar_research.store.study_files import StudyFiles
-from entrenar_research.tools import python
+from entrenar_research.tools import log_room, python
 from entrenar_research.tools.git import Git
 from entrenar_research.tracers.port import Tracer
+
+_NO_ROOM: Final = "no space left for it while the command ran"
+_WITHOUT: Final = "see that it can be traced, or run without --strict and --fix"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +140,13 @@ class Attempt:
         directory = self.runs.directory(record.id)
         before = self._fixed_outputs()
         trace, wrapped = self._traced(record, argv, area)
-        with diagnosis.Kernel() as kernel:
+        ours = trace.status == "recorded" and not self.means.runner.seals
+        with diagnosis.Kernel() as kernel, log_room.kept(area.trace_log) if ours else nullcontext() as room:
             ended = self.means.runner.execute(self.job(record, wrapped, area))
             kernel_says = kernel.evidence(ended)
+        if room is not None and not room.enough:
+            self.means.announce(f"no trace: {_NO_ROOM}")
+            trace = msgspec.structs.replace(trace, status="unavailable", reason=_NO_ROOM)
         record = concluded(record, ended, trace, self.means)
         planned = plans.deviations(self.experiment.declaration.plan, record.usage, record.duration)
         record = self._record = msgspec.structs.replace(record, plan=planned)
@@ -148,7 +156,7 @@ class Attempt:
             self._record = record
         if ended.interrupted or ended.halted or ended.exit_status != 0:
             why = diagnosis.of_command(self.study.root, directory, record.argv, ended, kernel_says)
-            raise of_command(record, ended, directory, why)
+            raise of_command(record, ended, directory, why, sealed=self.means.runner.seals)
         return self._accept(record, area, before, seen)
 
     def job(self, record: RunRecord, argv: list[str], area: Staging) -> Job:
@@ -159,6 +167,7 @@ class Attempt:
             **pins.pinned(self.experiment.declaration.plan.cpus),
             **told(self.study, area, directory, record.trace_id or ""),
         }
+        places = () if self.means.runner.seals else conclusion.fixed_places(self.study.root, self.experiment)
         return Job(
             argv=argv,
             directory=self.study.root,
@@ -166,7 +175,7 @@ class Attempt:
             stdout=directory / "stdout.txt",
             stderr=directory / "stderr.txt",
             echo=self.options.echo,
-            writable=(area.directory, directory, *self._fixed_places()),
+            writable=(area.directory, directory, *places),
             sealed=self._sealed(record, area, directory),
         )
 
@@ -215,7 +224,7 @@ class Attempt:
         moved = trace_files.relocated(trace, staged, self.experiment.result)
         logged = spans.joined(moved, self.runs.directory(record.id))
         document = trace_files.document(
-            moved, names, version=tracer.version(), spans=logged.spans, span_of=logged.span_of
+            moved, names, version=self._tracer_version(tracer), spans=logged.spans, span_of=logged.span_of
         )
         trace_files.write(self.runs.directory(record.id), document, trace_files.summary(trace), self._compression)
         if sourced:
@@ -235,14 +244,6 @@ class Attempt:
         )
         observed = observation.compare(self.experiment.declaration, self.experiment, seen)
         return msgspec.structs.replace(record, observed=observed, environment=environment), observed
-
-    def _fixed_places(self) -> list[Path]:
-        """The directories of outputs that are not written to the result."""
-        sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
-        places = sorted({(self.study.root / path).parent for path in sources})
-        for place in places:
-            place.mkdir(parents=True, exist_ok=True)
-        return places
 
     def _fixed_outputs(self) -> dict[str, tuple[int, int]]:
         sources = [item.source for item in self.experiment.declaration.outputs if not isinstance(item, str)]
@@ -270,6 +271,9 @@ class Attempt:
         tracers = self.means.tracers
         return tracers.reader(inside.TRACER) if self.means.runner.seals else tracers.able(record.trace.level)
 
+    def _tracer_version(self, tracer: Tracer) -> str | None:
+        return inside.tracer_version(self.study.root) if self.means.runner.seals else tracer.version()
+
     def _sourced(self, record: RunRecord) -> bool:
         """Whether the trace is to say from where in the program its calls come."""
         return self.options.source and record.trace.level == "full"
@@ -290,8 +294,11 @@ class Attempt:
         try:
             if seen is not None:
                 record = self._judge(record, seen)
+            elif self.options.strict or self.options.fix:
+                raise RunFailedError(f"nothing was observed of the run: {record.trace.reason}", hint=_WITHOUT)
             looked_for = "OUTPUT_MISSING"
-            conclusion.collect(self.study, self.experiment, area, before)
+            if not self.means.runner.seals:  # what a sealed runner built is whole already
+                conclusion.collect(self.study, self.experiment, area, before)
             outputs = conclusion.inspect_outputs(self.experiment, area)
             looked_for = "METRIC_MISSING"
             metrics = conclusion.read_metrics(self.experiment, area.result)

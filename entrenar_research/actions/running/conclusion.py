@@ -62,6 +62,16 @@ def collect(study: StudyFiles, experiment: Experiment, area: Staging, before: di
             source.rename(target)
 
 
+def fixed_places(root: Path, experiment: Experiment) -> tuple[Path, ...]:
+    """The directories of outputs that the command writes at fixed places of the study at `root`, made if need be."""
+    sources = [item.source for item in experiment.declaration.outputs if not isinstance(item, str)]
+    places = sorted({(root / path).parent for path in sources})
+    for place in places:
+        with files.refusals(f"cannot make a place for an output of {experiment.name}"):
+            place.mkdir(parents=True, exist_ok=True)
+    return tuple(places)
+
+
 def stamp(path: Path) -> tuple[int, int]:
     """Size and modification time of a file, to see whether it was written again."""
     status = path.stat()

@@ -16,6 +16,7 @@ from entrenar_research.client import liveness
 from entrenar_research.core.failures import classification
 from entrenar_research.core.failures.classification import Evidence
 from entrenar_research.core.failures.kernel_log import about
+from entrenar_research.core.nix import sandbox
 from entrenar_research.errors import (
     InvalidFileError,
     MissingToolError,
@@ -164,8 +165,8 @@ def _free(directory: Path) -> int | None:
 
 
 def _hidden(root: Path) -> tuple[tuple[str, str], ...]:
-    """The study's directory and the person's, by the names under which a program may write them."""
-    places = [(str(root), ""), (str(root.resolve()), "")]
+    """The study's directory, here and in a sandbox, and the person's, by the names that a program may write."""
+    places = [(str(root), ""), (str(root.resolve()), ""), (sandbox.STUDY, "")]
     home = Path("~").expanduser()
     if len(home.parts) > 1:
         places += [(str(home), "~/"), (str(home.resolve()), "~/")]

@@ -44,7 +44,7 @@ def run(study: StudyFiles, name: str, options: Options, means: Means) -> Ran:
         RunFailedError: if the command failed; the run is recorded and the last good result untouched.
         InterruptedRunError: if the person stopped it; recorded as cancelled.
     """
-    _refuse_runner(options, means)
+    refuse_runner(options, means)
     ready(name, options.trace or study.experiment(name).declaration.trace, options, means)
     waiting = "another run of it is under way, this one waits for its end"
     with locks.turn(study.state, name, lambda: means.announce(waiting)):
@@ -76,8 +76,13 @@ def _in_turn(study: StudyFiles, name: str, options: Options, means: Means) -> Ra
     return msgspec.structs.replace(ran, record=record, fixed=attempt.fixed)
 
 
-def _refuse_runner(options: Options, means: Means) -> None:
-    """Refuses a runner that does not work here, or cannot do what is asked for besides."""
+def refuse_runner(options: Options, means: Means) -> None:
+    """Refuses a runner that does not work here, or cannot do what is asked for besides.
+
+    Raises:
+        MissingToolError: if what it works with is not here.
+        UsageError: if something is asked for that a sealed world cannot have.
+    """
     reason = means.runner.unavailable(means.environment)
     if reason is not None:
         raise MissingToolError(f"--runner {means.runner.name}: {reason}", hint="`entrenar-research doctor` tells more")
@@ -86,21 +91,28 @@ def _refuse_runner(options: Options, means: Means) -> None:
 
 
 def ready(name: str, level: TraceLevel, options: Options, means: Means) -> None:
-    """Refuses a tracer that the person named, but that cannot give what is wanted of it.
+    """Refuses a tracer that the person named, but that cannot give what is wanted of it; and to go by no trace.
 
     Raises:
         UsageError: if nothing is to be traced, or the tracer does not see enough.
-        MissingToolError: if it does not work here.
+        MissingToolError: if it does not work here, or none does and a trace is needed.
     """
     tracers = means.tracers
-    if tracers.named is None:
-        return
     if level == "none":
-        raise UsageError(f"--tracer {tracers.named.name}: {name} is not traced", hint="give --trace observe or full")
+        hint = "give --trace observe or full"
+        if tracers.named is not None:
+            raise UsageError(f"--tracer {tracers.named.name}: {name} is not traced", hint=hint)
+        if options.strict or options.fix:
+            asked = "--strict" if options.strict else "--fix"
+            raise UsageError(f"{asked} goes by what is observed of the run, and {name} is not traced", hint=hint)
+        return
     tracers.refuse("the trace of a run", "nothing")
     if options.strict or options.fix:
         tracers.refuse("what --strict and --fix go by", "some")
-    tracers.find(level)
+        if not means.runner.seals:
+            tracers.able(level)
+    elif tracers.named is not None:
+        tracers.find(level)
 
 
 def _assign(study: StudyFiles, experiment: Experiment, assignments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -181,8 +193,11 @@ def _reasons(
         words.append(f"its result is not that of run {previous.id}")
     words += recipe.undelivered(experiment, previous)
     seen = previous.observed
-    if seen is not None and (options.strict or options.fix) and (seen.undeclared_reads or seen.network):
-        words.append(f"run {previous.id} read what is not declared, or used the network")
+    if options.strict or options.fix:
+        if seen is None:
+            words.append(f"nothing was observed of run {previous.id}")
+        elif seen.undeclared_reads or seen.network:
+            words.append(f"run {previous.id} read what is not declared, or used the network")
     if not words and options.force:
         words.append("it was asked for (--force)")
     if not words and options.under_dvc:

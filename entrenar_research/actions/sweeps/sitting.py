@@ -149,6 +149,7 @@ class _Sitting:
 
     def _start(self) -> None:
         words = ["sweep", "work", self.sweep.name, "--leader", str(os.getpid()), "--since", str(self._since)]
+        words += ["--runner", self._means.runner.name]
         if self._request.trials is not None:
             words += ["--trials", str(self._request.trials)]
         if (tracer := self._means.tracers.named) is not None:

@@ -80,16 +80,24 @@ def work(study: StudyFiles, name: str, share: Share, means: Means, ended: Callab
 
 
 def runnable(study: StudyFiles, sweep: Sweep, means: Means) -> Sweep:
-    """The sweep, if it has an experiment to run, and the tracer that was named can trace it.
+    """The sweep, if it has an experiment to run, and runner and tracer can do what it asks for.
 
     Raises:
-        UsageError: if a script carries out its trials, or that tracer does not see enough.
-        MissingToolError: if that tracer does not work here.
+        UsageError: if a script carries out its trials, the tracer that was named does not see enough, or trials are to
+            be stopped by what they log in a sealed world.
+        MissingToolError: if the tracer that was named, or the runner, does not work here.
     """
     if sweep.declaration.experiment is None:
         raise UsageError(
             f"{sweep.file} names no experiment: its trials are runs of a script that uses er.Sweep",
             hint="run that script again to go on with it, or name an experiment",
+        )
+    run_action.refuse_runner(Options(), means)
+    if means.runner.seals and sweep.declaration.pruning is not None:
+        raise UsageError(
+            f"{sweep.file} asks for pruning, and what a trial logs does not leave the sandbox of the runner "
+            f"{means.runner.name} before its end: no trial could be stopped early",
+            hint="take `pruning` out, or use --runner host or bwrap",
         )
     experiment = study.experiment(sweep.declaration.experiment)
     run_action.ready(experiment.name, sweep_trial.level_of(sweep, experiment), Options(), means)

@@ -36,8 +36,10 @@ def of_sandbox(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def sealed(world: Hermetic) -> bool:
-    """Whether the sandbox was on, and nothing was built without it."""
-    return world.settings.get("sandbox") == "true" and world.settings.get("sandbox-fallback") == "false"
+    """Whether the sandbox was on, nothing was built without it, and no file of the machine was in it."""
+    told = world.settings
+    closed = told.get("sandbox") == "true" and told.get("sandbox-fallback") == "false"
+    return closed and not told.get("sandbox-paths")
 
 
 def of_host(environment: Environment | None, system: str) -> str:

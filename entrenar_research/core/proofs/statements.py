@@ -12,6 +12,7 @@ from entrenar_research.core import digests
 from entrenar_research.core.proofs import envelopes
 from entrenar_research.core.proofs.envelopes import Envelope
 from entrenar_research.errors import IntegrityError
+from entrenar_research.models.building import BUILD, BuildStatement
 from entrenar_research.models.statement import (
     ATTESTATION,
     PROOF,
@@ -24,9 +25,13 @@ from entrenar_research.models.statement import (
     Subject,
 )
 
-Statement = ProofStatement | AttestationStatement
-S = TypeVar("S", ProofStatement, AttestationStatement)
-_KINDS: Final[dict[type[Statement], str]] = {ProofStatement: PROOF, AttestationStatement: ATTESTATION}
+Statement = ProofStatement | AttestationStatement | BuildStatement
+S = TypeVar("S", ProofStatement, AttestationStatement, BuildStatement)
+_KINDS: Final[dict[type[Statement], str]] = {
+    ProofStatement: PROOF,
+    AttestationStatement: ATTESTATION,
+    BuildStatement: BUILD,
+}
 _FAMILY: Final = "urn:x-entrenar-research:"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -68,6 +68,8 @@ def test_what_is_inside_is_in_it(change: dict[str, object]) -> None:
     ("settings", "sealed"),
     [
         ({"sandbox": "true", "sandbox-fallback": "false"}, True),
+        ({"sandbox": "true", "sandbox-fallback": "false", "sandbox-paths": ""}, True),
+        ({"sandbox": "true", "sandbox-fallback": "false", "sandbox-paths": "/bin/sh=/usr/bin/bash-static"}, False),
         ({"sandbox": "true", "sandbox-fallback": "true"}, False),
         ({"sandbox": "relaxed", "sandbox-fallback": "false"}, False),
         ({"sandbox": "false", "sandbox-fallback": "false"}, False),
