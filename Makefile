@@ -13,7 +13,8 @@ python := $(bin)/python
 code := $(wildcard entrenar_research nix scripts benchmarks experiments templates tests)
 typed := $(wildcard entrenar_research nix/*.py nix/tool/*.py scripts/*.py benchmarks tests)
 
-# One more than there are processors: a third of their time tests wait for programs and disks.
+# One more than there are processors: a third of their time tests wait for programs and disks. What the tests of a file
+# have in common is made once if one worker does the whole file.
 workers := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] || n=7; echo $$((n + 1)))
 
 .PHONY: help setup demo test check lint format types layers docs fix bench lock clean pristine
@@ -28,7 +29,7 @@ demo: setup ## Make a study, run it, and check it as a stranger would
 	@$(python) scripts/demo.py
 
 test: setup ## Run the tests (ARGS="..." is handed to pytest)
-	@$(bin)/pytest -n $(workers) $(ARGS)
+	@$(bin)/pytest -n $(workers) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint format types layers docs ## Lint, format, types, layers and docs
 

@@ -14,8 +14,8 @@ cp -P unpacked/usr/lib/python"$version" "$out/lib/" -R
 for place in unpacked/lib/*-linux-gnu unpacked/usr/lib/*-linux-gnu; do
     find "$place" -maxdepth 1 -name '*.so*' -exec cp -P {} "$out/lib/" \;
 done
-# What leads to a place that is not here leads nowhere.
-find "$out/lib" -maxdepth 1 -type l | while read -r link; do
+# What leads to a place that is not here leads nowhere, or outside of the sandbox to a file of whoever runs Python.
+find "$out/lib" -type l | while read -r link; do
     [ -e "$link" ] || rm "$link"
 done
 for program in python"$version" strace; do

@@ -22,6 +22,7 @@ from entrenar_research.errors import (
     ResearchError,
     UsageError,
 )
+from entrenar_research.views.terminal.widths import visible
 
 GROUPS: dict[str, dict[str, str]] = {
     "begin": {
@@ -151,7 +152,7 @@ def _complain(message: str, hint: str | None, status: int) -> int:
         sys.stdout.flush()
     except OSError:  # nobody reads, or no space: the message on the other stream counts
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    sys.stderr.write(visible(f"error: {message}\n" + (f"hint: {hint}\n" if hint else "")))
     return status
 
 

@@ -42,6 +42,7 @@ def execute_attest(args: argparse.Namespace, author: Naming, ask: Callable[[str]
     if args.output is not None:
         output_files.refuse(args.output)
     who, pen = author(args, here), workspace.pen(here, args.key, ask)
+    attest.standing(here.files, pen)
     built = _build(here, screen, again=True)
     made = attest.sign(here.files, built, pen, who, args.notes)
     if args.output is not None:
@@ -75,8 +76,9 @@ def _import(args: argparse.Namespace, here: Workspace, screen: Screen) -> int:
     for name in ("notes", "author", "key", "output"):
         if getattr(args, name) is not None:
             raise UsageError(f"--import takes what is signed already: it has no use for --{name}")
+    lines = attest.lines(args.taken)
     built = _build(here, screen, again=False)
-    found = attest.take_in(here.files, args.taken, workspace.signer(), built.claim)
+    found = attest.take_in(here.files, lines, args.taken.name, workspace.signer(), built.claim)
     if args.format == "json":
         Screen().json([msgspec.to_builtins(item) for item in found])
     else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -34,6 +34,20 @@ _LOG_BYTES: Final = 1 << 20
 _NO_SANDBOX: Final = re.compile(
     r"setgroups failed|unable to start build process|mounting|unshare|namespace", re.IGNORECASE
 )
+
+
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """How the command ended, as the builder tells it: nothing of one that could not be started.
+
+    The command may have written it. `refused` says why its result cannot be taken out.
+    """
+
+    status: Annotated[int, msgspec.Meta(gt=-65, lt=256)] | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    user_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    system_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    peak_memory: Annotated[int, msgspec.Meta(ge=0)] = 0
+    refused: str | None = None
 
 
 class NixRunner:
@@ -78,10 +92,12 @@ class NixRunner:
         ended = _take(kept, job, sealed)
         if kept is not None:
             shutil.rmtree(kept.parent.parent if kept.parent.name == "build" else kept.parent, ignore_errors=True)
-        if "refused" in ended and ended.get("status") == 0:
-            raise UsageError(f"{ended['refused']}; what the sandbox cannot give away is no result")
-        if not (outcome.interrupted or outcome.halted or ended):
+        if ended.refused is not None and ended.status == 0:
+            raise UsageError(f"{ended.refused}; what the sandbox cannot give away is no result")
+        if not (outcome.interrupted or outcome.halted or ended.status is not None):
             _explain(text, sealed, outcome.signal)
+        if ended.status == 0 and not sealed.job.outputs:  # nothing was missing: the command did not say how it ended
+            ended = _Told()
         return _ended(outcome, ended, status=_status(text, outcome.exit_status))
 
     def _toolchain(self, tool: nix.Nix, root: Path, sealed: Sealed) -> None:
@@ -152,7 +168,7 @@ def _kept(text: str) -> Path | None:
     return None
 
 
-def _take(evidence: Path | None, job: Job, sealed: Sealed) -> dict[str, Any]:
+def _take(evidence: Path | None, job: Job, sealed: Sealed) -> _Told:
     """Brings streams, trace and what was logged to their places: how the command ended, as far as is known.
 
     Of a build that failed the command may have put links there, which would be followed here: those are left out.
@@ -160,7 +176,7 @@ def _take(evidence: Path | None, job: Job, sealed: Sealed) -> dict[str, Any]:
     for stream in (job.stdout, job.stderr):
         stream.write_bytes(b"")
     if evidence is None:
-        return {}
+        return _Told()
     for name, target in (("stdout.txt", job.stdout), ("stderr.txt", job.stderr)):
         if _is_file(evidence / name):
             shutil.copyfile(evidence / name, target)
@@ -173,12 +189,11 @@ def _take(evidence: Path | None, job: Job, sealed: Sealed) -> dict[str, Any]:
             _copy(logged, sealed.run, links=False)
             break
     if not _is_file(evidence / "ended.json"):
-        return {}
+        return _Told()
     try:
-        found: dict[str, Any] = json.loads((evidence / "ended.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found
+        return msgspec.json.decode((evidence / "ended.json").read_bytes(), type=_Told)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return _Told()
 
 
 def _is_file(path: Path) -> bool:
@@ -262,11 +277,16 @@ def _closure(known: Mapping[str, Any], path: str) -> set[str]:
 
 
 def _status(text: str, otherwise: int) -> int:
-    """How Nix says that the builder ended: its exit status, -n if signal n killed it."""
-    found = _FAILED.search(text)
-    if found is None:
+    """How Nix says that the builder ended: its exit status, -n if signal n killed it; it did not end well."""
+    found = _failed(text)
+    if found is None or not 0 < int(found["number"]) < 256:
         return otherwise
     return int(found["number"]) * (-1 if "due to signal" in found[0] else 1)
+
+
+def _failed(text: str) -> re.Match[str] | None:
+    """The last that Nix says of a failed builder: before that the command may say the same."""
+    return next(iter([*_FAILED.finditer(text)][::-1]), None)
 
 
 def _explain(text: str, sealed: Sealed, killed: str | None) -> None:
@@ -281,7 +301,7 @@ def _explain(text: str, sealed: Sealed, killed: str | None) -> None:
             f"Nix cannot make its sandbox here, and without it nothing is built: {last}",
             hint="it needs user namespaces (kernel.unprivileged_userns_clone, user.max_user_namespaces), or root",
         )
-    failed = _FAILED.search(text)
+    failed = _failed(text)
     if failed is None and killed is not None:
         hint = "nothing is lost: run the same command again"
         raise ToolError(f"Nix was killed by {killed} while it built", hint=hint)
@@ -292,24 +312,20 @@ def _explain(text: str, sealed: Sealed, killed: str | None) -> None:
         raise ToolError(f"Nix cannot build the toolchain: {last}", hint=hint)
 
 
-def _ended(
-    outcome: execution.Outcome, ended: Mapping[str, Any], *, status: int = 0, hermetic: Hermetic | None = None
-) -> Ended:
+def _ended(outcome: execution.Outcome, ended: _Told, *, status: int = 0, hermetic: Hermetic | None = None) -> Ended:
     """How the command ended in the sandbox; of one that we know nothing of, how the builder or Nix did."""
-    found = ended.get("status", status)
+    found = status if ended.status is None else ended.status
     killed = -found if found < 0 else None
     usage = outcome.usage
-    if ended:
+    if ended.status is not None:
         usage = Usage(
-            user_seconds=ended["user_seconds"],
-            system_seconds=ended["system_seconds"],
-            peak_memory=ended["peak_memory"],
+            user_seconds=ended.user_seconds, system_seconds=ended.system_seconds, peak_memory=ended.peak_memory
         )
     return Ended(
         exit_status=128 + killed if killed else found,
         signal=_signal(killed) if killed else outcome.signal,
         usage=usage,
-        seconds=ended.get("seconds", outcome.seconds),
+        seconds=outcome.seconds if ended.status is None else ended.seconds,
         interrupted=outcome.interrupted,
         processes=outcome.processes,
         halted=outcome.halted,
@@ -318,9 +334,10 @@ def _ended(
 
 
 def _signal(number: int) -> str:
-    import signal  # a command that is killed is rare
-
-    return signal.Signals(number).name
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 RUNNER: Runner = NixRunner()

@@ -264,6 +264,35 @@ def test_somebody_who_came_to_another_is_shown(built: Built, shared: Path) -> No
     assert "entrenar-research-0.1.0 is sha256:1111" in found["disagreeing"][0]["detail"]
 
 
+def test_what_a_key_said_before_its_last_decides_nothing(built: Built, shared: Path, policy: Path) -> None:
+    def before(value: Told) -> None:
+        another(value)
+        value["predicate"]["signed"]["time"] = "2026-11-20T00:00:00Z"
+
+    def last(value: Told) -> None:
+        another(value)
+        value["predicate"]["signed"]["time"] = "2026-12-24T00:00:00Z"
+
+    listed = shared / "keys/allowed_signers"
+    airgaps.replace(listed, re.sub(rb'valid-after="\w+"', b'valid-after="20200101Z"', listed.read_bytes()))
+    earlier = [signed_anew(built.signed[who], built.keys[who], before) for who in ("ada", "grace")]
+    take_in(built, shared, *earlier, signed_anew(built.signed["alan"], built.keys["alan"], last))
+    found = built.run("ada", "consensus", "--self", "--policy", policy, "--format", "json", cwd=shared, status=1)
+    assert (found["same"], len(found["keys"]), len(found["disagreeing"])) == (True, 2, 1)
+
+
+def test_who_signs_the_tool_alone_does_not_agree(built: Built, tmp_path: Path) -> None:
+    def hollow(value: Told) -> None:
+        claim = value["predicate"]["claim"]
+        claim["closure"] = [item for item in claim["closure"] if item["path"] == claim["output"]]
+
+    place = copied(built, tmp_path)
+    take_in(built, place, built.signed["ada"], signed_anew(built.signed["grace"], built.keys["grace"], hollow))
+    found = built.run("ada", "consensus", "--self", "--format", "json", cwd=place, status=1)
+    assert len(found["disagreeing"]) == 1
+    assert "python-3.11 is not among what it needs" in found["disagreeing"][0]["detail"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -312,6 +341,24 @@ def test_what_is_there_is_built_again_before_it_is_signed(built: Built, tmp_path
     assert "built" not in predicate["evidence"]
     assert len(predicate["evidence"]["rebuilt"]) == 3
     assert (place / signed["path"]).is_file()
+
+
+@pytest.mark.parametrize("words", [("consensus", "--self"), ("attest", "--self", "--notes", "x")])
+def test_what_was_changed_in_the_store_is_no_build(built: Built, shared: Path, words: tuple[str, ...]) -> None:
+    output = stated(built.signed["ada"])["predicate"]["claim"]["output"]
+    (file,) = (built.stores["ada"] / output.lstrip("/")).glob("lib/*/site-packages/entrenar_research/errors.py")
+    before, mode = file.read_bytes(), file.stat().st_mode
+    more = ("--key", built.keys["ada"]) if words[0] == "attest" else ()
+    file.chmod(0o644)
+    try:
+        file.write_bytes(before + b"# mine\n")
+        file.chmod(mode)
+        said = built.run("ada", *words, *more, cwd=shared, status=1)
+    finally:
+        file.chmod(0o644)
+        file.write_bytes(before)
+        file.chmod(mode)
+    assert f"{output} was changed in the store: found sha256:" in said
 
 
 def test_a_build_that_differs_from_time_to_time_is_not_signed(built: Built, tmp_path: Path) -> None:

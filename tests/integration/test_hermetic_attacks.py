@@ -42,6 +42,12 @@ if mode == "links in the evidence":
 if mode == "words of nix":
     print(f"note: keeping build directory '{sys.argv[3]}'", flush=True)
     sys.exit(4)
+if mode == "told": (evidence / "run").mkdir(); (evidence / "ended.json").write_bytes(bytes.fromhex(sys.argv[3]))
+if mode == "real-time signal": os.kill(os.getpid(), 40)
+if mode == "failed well":
+    print("error: builder for '/nix/store/x-odd-none.drv' failed with exit code 0", file=sys.stderr, flush=True)
+    __import__("shutil").rmtree(evidence)
+    sys.exit(3)
 if mode == "list":
     found = sorted(path for top in ("data", "experiments") for path in Path(top).rglob("*"))
     out.write_text("".join(f"{path}|{os.access(path, os.X_OK)}|{path.is_symlink()}\\n" for path in found))
@@ -59,12 +65,14 @@ def study(tiny: Path, world: World, tmp_path: Path) -> Path:
     return place
 
 
-def run(study: Path, world: World, mode: str, *more: str, status: int = 0, inputs: str = "[]") -> str:
+def run(
+    study: Path, world: World, mode: str, *more: str, status: int = 0, inputs: str = "[]", outputs: str = "[o.txt]"
+) -> str:
     """What the command says that runs it."""
     words = " ".join(f"'{word}'" for word in (mode, "${result}", *more))
     (study / "experiments" / "odd" / "experiment.yaml").write_text(
         f"command: python experiments/odd/odd.py {words}\ncode: [experiments/odd/odd.py]\n"
-        f"inputs: {inputs}\noutputs: [o.txt]\ntrace: none\n"
+        f"inputs: {inputs}\noutputs: {outputs}\ntrace: none\n"
     )
     done = world.tool("run", "odd", "--runner", "nix", "--force", "--quiet", cwd=study, status=status)
     assert not list((study / ".entrenar" / "staging").iterdir())
@@ -87,6 +95,41 @@ def test_what_cannot_be_a_result_is_named(study: Path, world: World, mode: str, 
     assert record(study, "odd").status == "failed"
     assert not (study / "experiments/odd/result").exists()
     run(study, world, "list")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[]",
+        '{"status": "x"}',
+        '{"status": -999}',
+        '{"status": 3, "seconds": "a"}',
+        '{"status": 3, "peak_memory": 1e400}',
+        '{"status": 3}',
+        "\xff",
+    ],
+)
+def test_how_it_ended_is_not_taken_from_the_command(study: Path, world: World, told: str) -> None:
+    said = run(study, world, "told", told.encode("latin-1").hex(), status=1)
+    assert "the command of odd ended with exit status" in said
+    assert record(study, "odd").status == "failed"
+
+
+def test_an_error_cannot_command_the_terminal(study: Path, world: World) -> None:
+    told = '{"status": 0, "refused": "\\u001b[31mred"}'
+    said = run(study, world, "told", told.encode().hex(), status=2)
+    assert "error: \\x1b[31mred; what the sandbox cannot give away is no result" in said
+
+
+@pytest.mark.parametrize("mode", ["failed well", "told"])
+def test_what_failed_is_no_result_whatever_it_says(study: Path, world: World, mode: str) -> None:
+    said = run(study, world, mode, b'{"status": 0}'.hex(), status=1, outputs="[]")
+    assert "the command of odd ended with exit status 1" in said
+    assert record(study, "odd").status == "failed"
+
+
+def test_a_signal_without_a_name(study: Path, world: World) -> None:
+    assert "the command of odd was killed by signal 40" in run(study, world, "real-time signal", status=1)
 
 
 def test_a_result_is_taken_out_as_it_is(study: Path, world: World) -> None:

@@ -73,8 +73,9 @@ def test_a_sweep_that_was_interrupted_goes_on(study: Path, world: World) -> None
     child = sweeping.begin(world, study, "--runner", "nix", "--workers", "2")
     sweeping.until(lambda: sum(1 for _ in (study / ".entrenar" / "staging").glob("*/nix-build-*")) == 2)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=60)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == 130
+    assert "go on with `entrenar-research sweep run s --resume --runner nix`" in said
     trials = sweeping.seen(study)["trials"]
     assert [trial["status"] for trial in trials] == ["cancelled", "cancelled"]
     assert not list((study / ".entrenar" / "staging").iterdir())

@@ -153,3 +153,21 @@ def test_the_toolchain_is_that_of_the_studys_own_client(study: Path, world: Worl
     assert "nix/entrenar_research is missing: `entrenar-research env lock --build-files` writes it" in said
     assert f"{build_files.CLIENT}: written" in world.tool("env", "lock", "--build-files", cwd=study).stdout
     assert environment(study) == before
+
+
+@pytest.mark.parametrize("linked", ["", "client"])
+def test_a_client_that_is_a_link_is_replaced_and_nothing_behind_it_touched(
+    study: Path, world: World, tmp_path: Path, linked: str
+) -> None:
+    place, elsewhere = study / build_files.CLIENT / linked, tmp_path / "elsewhere"
+    shutil.copytree(place, elsewhere)
+    (elsewhere / "mine.py").write_text("mine\n")
+    (elsewhere / "__init__.py").write_text("mine too\n")
+    shutil.rmtree(place)
+    place.symlink_to(elsewhere)
+    assert build_files.CLIENT in world.tool("env", "verify", cwd=study, status=1).stdout
+    assert f"{build_files.CLIENT}: replaced" in world.tool("env", "lock", "--build-files", cwd=study).stdout
+    assert not place.is_symlink()
+    assert not (place / "mine.py").exists()
+    assert (elsewhere / "mine.py").read_text() == "mine\n"
+    assert (elsewhere / "__init__.py").read_text() == "mine too\n"

@@ -50,6 +50,8 @@ if how == "other bytes":
     order, method = order[::-1], zipfile.ZIP_DEFLATED
 if how == "fails":
     sys.exit("no such luck")
+if how.startswith("link to "):
+    (out / "more.json").symlink_to(how.removeprefix("link to "))
 if how != "forgets":
     indent = 2 if how == "other bytes" else None
     (out / "report.json").write_text(json.dumps(report, indent=indent, sort_keys=how != "other bytes"))
@@ -130,6 +132,28 @@ def test_metrics_inside_their_tolerances_are_within(study: Path, monkeypatch: py
     assert words["loss"] == "0.25 -> 0.2509, off by 0.0009, allowed 0.001"
     assert words["error"] == "4 -> 4.036, off by 0.036, allowed 0.04"
     assert words["report.json"] == "its metrics lie within their tolerances, the rest is equal: loss, error"
+
+
+def test_what_lies_behind_a_link_out_of_the_copy_was_not_made_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for target in ("/etc/passwd", str(study / "experiments/moods/result/report.json"), str(tmp_path)):
+        found, words = replay(study, f"link to {target}", monkeypatch)
+        assert found == {"moods": DIFFERENT}
+        assert "experiments/moods/result/more.json" in words["moods"]
+        assert "symbolic link that leaves the study" in words["moods"]
+
+
+@pytest.mark.parametrize("started", ["yesterday", "2026-11-21T99:00:00Z", "0001-01-01T00:00:00"])
+def test_a_record_without_a_time_is_replayed_and_told(
+    study: Path, started: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy, symlinks=True)
+    record = next(path for path in copy.glob("runs/*/run.yaml") if "experiment: moods" in path.read_text())
+    record.write_text(re.sub("^started: .*$", f'started: "{started}"', record.read_text(), flags=re.MULTILINE))
+    found, _ = replay(copy, "far", monkeypatch)
+    assert (found["report.json"], found["loss"]) == (DIFFERENT, DIFFERENT)
 
 
 def test_a_metric_outside_its_tolerance_is_different(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

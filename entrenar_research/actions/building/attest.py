@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import msgspec
 from entrenar_research.actions import keys
 from entrenar_research.actions.building.build import Built
 from entrenar_research.actions.proving import vouching
-from entrenar_research.actions.proving.vouching import Pen, Signers
+from entrenar_research.actions.proving.vouching import Pen, Signers, Standing
 from entrenar_research.actions.running import surroundings
 from entrenar_research.core.proofs import builds, envelopes, hardware, statements
 from entrenar_research.core.proofs.statements import Opened
@@ -59,6 +60,19 @@ def place(study: StudyFiles) -> ProofFiles:
     return ProofFiles(study.root / PLACE, PLACE)
 
 
+def standing(study: StudyFiles, pen: Pen) -> Standing:
+    """What the repository says of the key; to be asked before anything is built, which may take long.
+
+    Raises:
+        UsageError: if it lists the key for other things only, or not for now.
+    """
+    signers = Signers(study.allowed_signers)
+    found = signers.standing(pen.public.line, keys.ATTESTATION, pen.now)
+    if found.verdict is Verdict.BROKEN:
+        vouching.refuse_unlisted(signers, pen, keys.ATTESTATION)
+    return found
+
+
 def sign(study: StudyFiles, built: Built, pen: Pen, author: Author, notes: str | None) -> Attested:
     """The build as a signed statement; nothing is written.
 
@@ -69,10 +83,7 @@ def sign(study: StudyFiles, built: Built, pen: Pen, author: Author, notes: str |
         raise UsageError(
             "Nix did not use its sandbox (see `sandbox` and `sandbox-fallback`): such a build is not signed"
         )
-    signers = Signers(study.allowed_signers)
-    standing = signers.standing(pen.public.line, keys.ATTESTATION, pen.now)
-    if standing.verdict is Verdict.BROKEN:
-        vouching.refuse_unlisted(signers, pen, keys.ATTESTATION)
+    known = standing(study, pen)
     machine = surroundings.hardware()
     state = Git(study.root).state() if (study.root / ".git").exists() else None
     predicate = Build(
@@ -96,8 +107,8 @@ def sign(study: StudyFiles, built: Built, pen: Pen, author: Author, notes: str |
         statement=statement,
         line=line,
         keyid=pen.public.fingerprint,
-        standing=standing.words,
-        known=standing.who is not None,
+        standing=known.words,
+        known=known.who is not None,
     )
 
 
@@ -124,25 +135,36 @@ def opened(line: bytes, name: str, signer: Signer) -> Opened[BuildStatement]:
     return found
 
 
-def take_in(study: StudyFiles, file: Path, signer: Signer, here: BuildClaim) -> tuple[Imported, ...]:
-    """Takes in the statements of a file, all or none; one that is there already is left alone.
+def lines(file: Path) -> tuple[bytes, ...]:
+    """The statements in a file, unread; each once.
 
     Raises:
         UsageError: if there is no such file.
-        IntegrityError: if one is malformed, wrongly signed or about something else than what is `here`, or its key was
-            not accepted at the time.
+        IntegrityError: if it is empty or cut off.
+        StorageError: if it cannot be read.
     """
     with files.refusals(f"cannot read {file}"):
         if not file.is_file():
             raise UsageError(f"{file}: no such file; expected attestations, one a line")
-        lines = dict.fromkeys(proof_files.split(file.read_bytes(), file.name))
+        return tuple(dict.fromkeys(proof_files.split(file.read_bytes(), file.name)))
+
+
+def take_in(
+    study: StudyFiles, found: Sequence[bytes], name: str, signer: Signer, here: BuildClaim
+) -> tuple[Imported, ...]:
+    """Takes in the statements `found` in the file called `name`, all or none; one that is there is left alone.
+
+    Raises:
+        IntegrityError: if one is malformed, wrongly signed or about something else than what is `here`, or its key was
+            not accepted at the time.
+    """
     signers = Signers(study.allowed_signers)
     with locks.exclusive(study.state):
         checked = [
-            (line, _checked(line, f"{file.name}, line {number}", signer, signers, here))
-            for number, line in enumerate(lines, 1)
+            (line, _checked(line, f"{name}, line {number}", signer, signers, here))
+            for number, line in enumerate(found, 1)
         ]
-        return tuple(_taken(study, line, found) for line, found in checked)
+        return tuple(_taken(study, line, item) for line, item in checked)
 
 
 def _checked(line: bytes, name: str, signer: Signer, signers: Signers, here: BuildClaim) -> Imported:

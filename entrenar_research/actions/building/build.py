@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from entrenar_research.errors import IntegrityError, ToolError, UsageError
 from entrenar_research.models.building import BuildClaim
 from entrenar_research.models.proof import StorePath
 from entrenar_research.models.statement import NixFacts
-from entrenar_research.store import closure_file, files
+from entrenar_research.store import closure_file, files, nar
 from entrenar_research.tools import nix, process
 from entrenar_research.tools.nix import Nix
 
@@ -69,7 +69,7 @@ def build(root: Path, tool: Nix, *, again: bool, announce: Callable[[str], None]
     Raises:
         UsageError: if `root` is no checkout of the tool's repository, or the store lacks files of its lock.
         MissingToolError: if Nix is absent or too old.
-        IntegrityError: if something is built another way the second time.
+        IntegrityError: if something is built another way the second time, or was changed in the store.
         ToolError: if it cannot be built.
     """
     lock = closure_file.read_own(root)
@@ -85,6 +85,7 @@ def build(root: Path, tool: Nix, *, again: bool, announce: Callable[[str], None]
         announce(f"building {_names(parts, [derivation])} again")
         _realise(tool, [derivation], "--check")
     known = tool.info([parts.output], recursive=True)
+    _refuse_changed(tool, known, there)
     source = tool.info([parts.source])[parts.source]
     settings = dict(tool.settings())
     with files.refusals(f"cannot read {closure_lock.OWN}"):
@@ -135,6 +136,17 @@ def _realise(tool: Nix, derivations: list[str], *options: str) -> None:
     if lacking := nix.lacking(said):
         raise UsageError(lacking, hint="put them there with `entrenar-research env seed --self`")
     raise ToolError(process.failure(argv, done))
+
+
+def _refuse_changed(tool: Nix, known: Mapping[str, Mapping[str, Any]], there: Collection[str]) -> None:
+    """Refuses what was in the store before, and is not what Nix once put there: of that nothing was built now."""
+    for path in sorted({*known} & {*there}):
+        found, expected = f"sha256:{nar.directory_hash(tool.physical(path))}", nix.hex_digest(known[path]["narHash"])
+        if found != expected:
+            raise IntegrityError(
+                f"{path} was changed in the store: found {found[:19]}..., expected {expected[:19]}...",
+                hint="delete it with `nix-store --delete` (and `--store`), and it is built anew",
+            )
 
 
 def _names(parts: Parts, derivations: list[str]) -> str:

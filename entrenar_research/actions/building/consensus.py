@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -62,7 +62,8 @@ def consensus(
             about.append((_voice(opened, shown, signers), opened.statement.predicate.claim))
         else:
             elsewhere.append(f"{shown}: {wrong}")
-    common = builds.most_common(((voice.key, claim) for voice, claim in about if voice.unheard is None), here)
+    counting = _counting((voice for voice, _ in about), wanted)
+    common = builds.most_common(((voice.key, claim) for voice, claim in about if voice.source in counting), here)
     return Found(
         here=here,
         common=common,
@@ -101,6 +102,12 @@ def _voice(opened: Opened[BuildStatement], source: str, signers: Signers) -> Voi
         hardware=predicate.evidence.hardware,
         notes=predicate.evidence.notes,
     )
+
+
+def _counting(voices: Iterable[Voice], wanted: ConsensusPolicy) -> set[str]:
+    """The files of the statements that count: a key's last, and none that the policy leaves out."""
+    found = agreement.consensus(tuple(voices), wanted)
+    return {voice.source for voice in (*found.agreeing, *found.disagreeing)}
 
 
 def _judged(voice: Voice, claim: BuildClaim, common: BuildClaim | None) -> Voice:

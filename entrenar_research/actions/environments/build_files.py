@@ -6,7 +6,7 @@ made of is the study's own, and another version of the tool changes none of it u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -94,6 +94,8 @@ def _client_state(root: Path, source: Path) -> State:
     with files.refusals(f"cannot read {CLIENT}"):
         if not place.is_dir():
             return "absent"
+        if place.is_symlink():
+            return "changed"
         found = {path.relative_to(place).as_posix(): path for path in place.rglob("*.py")}
         wanted = client(source)
         same = found.keys() == wanted.keys() and all(
@@ -103,14 +105,25 @@ def _client_state(root: Path, source: Path) -> State:
 
 
 def _write_client(root: Path, source: Path) -> None:
-    """Every file of the client; what another version had besides goes."""
+    """Every file of the client; what another version had besides goes.
+
+    A folder of it that is a link is replaced: what lies elsewhere is somebody else's.
+    """
     wanted = client(source)
+    with files.refusals(f"cannot replace a link in {CLIENT}"):
+        for folder in (root / CLIENT, *(root / CLIENT / name for name in _folders(wanted))):
+            if folder.is_symlink():
+                folder.unlink()
     for name, path in wanted.items():
         _copy(path, root / CLIENT / name)
     with files.refusals(f"cannot tidy {CLIENT}"):
         for path in (root / CLIENT).rglob("*.py"):
             if path.relative_to(root / CLIENT).as_posix() not in wanted:
                 path.unlink()
+
+
+def _folders(wanted: Iterable[str]) -> set[str]:
+    return {name.rpartition("/")[0] for name in wanted} - {""}
 
 
 def _copy(original: Path, target: Path) -> None:

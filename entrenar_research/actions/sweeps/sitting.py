@@ -98,6 +98,13 @@ class _Sitting:
         workers = len(self._places.workers(self.sweep.name))
         return Overview(sweep=self.sweep, standing=self._claims.standing(), limit=self._limit, workers=workers)
 
+    @property
+    def _on(self) -> str:
+        """The command that goes on with it, by the same runner."""
+        runner = self._means.runner.name
+        by = "" if runner == "host" else f" --runner {runner}"
+        return f"entrenar-research sweep run {self.sweep.name} --resume{by}"
+
     def refuse_unsaid(self) -> None:
         """Refuses to go on with a sweep that nobody works on, unless it was said, or is plain from a larger budget."""
         now = self.overview()
@@ -108,8 +115,7 @@ class _Sitting:
         of = "" if self._limit is None else f" of {self._limit}"
         raise UsageError(
             f"{self.sweep.name} was begun before: {len(now.standing.concluded)}{of} trials are done",
-            hint=f"go on with `entrenar-research sweep run {self.sweep.name} --resume`, "
-            f"or delete {self.sweep.directory}/journal.log to begin anew",
+            hint=f"go on with `{self._on}`, or delete {self.sweep.directory}/journal.log to begin anew",
         )
 
     def hold(self) -> Overview:
@@ -191,7 +197,7 @@ class _Sitting:
             of = "" if self._limit is None else f" of {self._limit}"
             raise InterruptedRunError(
                 f"{self.sweep.name} was interrupted: {done}{of} trials are done, what ran is recorded as cancelled",
-                hint=f"go on with `entrenar-research sweep run {self.sweep.name} --resume`",
+                hint=f"go on with `{self._on}`",
             ) from None
         except BaseException:
             self._stop()

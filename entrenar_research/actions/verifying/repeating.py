@@ -122,7 +122,7 @@ def _world(record: RunRecord) -> World:
     return World(
         runner=record.runner,
         hardware=hardware.of_record(machine),
-        cards=machine.gpus if machine is not None else (),
+        cards=machine.gpus if machine is not None else None,
         environment=record.environment,
         toolchain=_toolchain(record.hermetic),
     )
@@ -174,7 +174,10 @@ def _seen(
     """What the content of outputs tells, where the study has what the run recorded; whether that is all there is."""
     found: dict[Hint, None] = {}
     explained = True
-    began = datetime.datetime.fromisoformat(record.started).timestamp()
+    try:
+        began = datetime.datetime.fromisoformat(record.started).timestamp()
+    except (ValueError, OverflowError):
+        return (), False  # a record that somebody changed, which is a finding of its own
     then = Circumstances(began=began, ended=began + (record.duration or 0.0), study=str(study.root))
     now = Circumstances(began=again.began, ended=again.began + again.seconds, study=str(again.root))
     for path, digest in judging.recorded_outputs(study, experiment, record).items():

@@ -16,13 +16,13 @@ from entrenar_research.actions.running import conclusion
 from entrenar_research.actions.verifying import requirements, scratch_copy
 from entrenar_research.core import pins, recipe
 from entrenar_research.core.tracking import handover
-from entrenar_research.errors import ToolError
+from entrenar_research.errors import ToolError, UsageError
 from entrenar_research.models.experiment import Experiment, TraceLevel
 from entrenar_research.models.proof import Hermetic
 from entrenar_research.models.run import RunRecord, Usage
 from entrenar_research.models.trace import Trace
 from entrenar_research.runners.port import Ended, Job, Runner, Sealed
-from entrenar_research.store import files
+from entrenar_research.store import files, hashing
 from entrenar_research.store.run_files import RunFiles
 from entrenar_research.store.study_files import StudyFiles
 from entrenar_research.tracers.port import Tracer
@@ -218,6 +218,7 @@ def _execute(setting: _Setting, experiment: Experiment, record: RunRecord, progr
     _refuse_failure(ended, job.stderr)
     if not setting.runner.seals:  # what a sealed runner built is whole already
         collect(experiment, root, result)
+    _refuse_strays(root, result, experiment)
     trace = tracer.read(log, command=argv, level=setting.level) if tracer is not None else None
     return Replayed(
         runner=setting.runner.name,
@@ -271,6 +272,16 @@ def _refuse_failure(ended: Ended, stderr: Path) -> None:
     said = stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     how = f"was killed by {ended.signal}" if ended.signal else f"ended with exit status {ended.exit_status}"
     raise ReplayFailed(f"the command {how}{': ' + said[0] if said else ''}")
+
+
+def _refuse_strays(root: Path, result: Path, experiment: Experiment) -> None:
+    """Refuses what a run refuses: behind a link out of the copy lies what was not made now."""
+    staged = result.relative_to(root).as_posix()
+    try:
+        for _ in hashing.walk(root, staged):
+            pass
+    except UsageError as error:
+        raise ReplayFailed(error.message.replace(staged, experiment.result)) from error
 
 
 def collect(experiment: Experiment, root: Path, result: Path) -> None:

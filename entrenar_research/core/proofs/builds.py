@@ -62,15 +62,24 @@ def most_common(said: Iterable[tuple[str, BuildClaim]], here: BuildClaim) -> Bui
 
 
 def differing(said: BuildClaim, other: BuildClaim) -> tuple[str, ...]:
-    """The store paths that did not come out as `other` has them, in words."""
-    known = dict(identity(other))
-    return tuple(
-        f"{path.rpartition('/')[2].partition('-')[2]} is {digest[:19]}..., not {known.get(path, 'there')[:19]}..."
-        for path, digest in identity(said)
-        if known.get(path) != digest
-    )
+    """The store paths that did not come out as `other` has them, or are in one of both alone, in words."""
+    one, known = identity(said), identity(other)
+    if one == known:
+        return ()
+    there, digests = dict(one), dict(known)
+    words = [
+        f"{_short(path)} is {digest[:19]}..., " + (f"not {digests[path][:19]}..." if path in digests else "not there")
+        for path, digest in one
+        if digests.get(path) != digest
+    ]
+    lacking = [f"{_short(path)} is not among what it needs" for path in digests if path not in there]
+    return (*words, *lacking) or ("it names something twice",)
 
 
 def _subject(claim: BuildClaim) -> Subject:
-    name = claim.output.rpartition("/")[2].partition("-")[2]
-    return Subject(name=name, digest={NAR: claim.nar_hash.removeprefix("sha256:")})
+    return Subject(name=_short(claim.output), digest={NAR: claim.nar_hash.removeprefix("sha256:")})
+
+
+def _short(path: str) -> str:
+    """The name in a store path, without the digest before it."""
+    return path.rpartition("/")[2].partition("-")[2]

@@ -54,11 +54,14 @@ _LONGEST: Final = 32
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What something was carried out in: `toolchain` are the store paths of a sealed world."""
+    """What something was carried out in: `toolchain` are the store paths of a sealed world.
+
+    `cards` are the graphics cards, None where nobody wrote down whether there were any.
+    """
 
     runner: str
     hardware: HardwareClass | None = None
-    cards: tuple[str, ...] = ()
+    cards: tuple[str, ...] | None = ()
     environment: Environment | None = None
     toolchain: tuple[str, ...] | None = None
 
@@ -89,7 +92,7 @@ def of_worlds(then: World, now: World) -> Iterator[Hint]:
         grouped.setdefault(causes.CPU, []).insert(0, machines)
     for cause, changes in grouped.items():
         yield hint(cause, _listed(tuple(changes)))
-    if then.cards != now.cards:
+    if then.cards is not None and now.cards is not None and then.cards != now.cards:
         yield hint(CARDS, f"{', '.join(then.cards) or 'none'} -> {', '.join(now.cards) or 'none'}")
     if then.runner != now.runner:
         yield hint(RUNNER, f"run by {then.runner}, now by {now.runner}")

@@ -82,7 +82,8 @@ def draw_voices(screen: Screen, result: Consensus) -> None:
     rows, styles = [], []
     for name, voices in groups:
         for voice in voices:
-            rows.append([name, voice.verdict, voice.who or voice.key, str(voice.hardware or "unknown"), _told(voice)])
+            said = [voice.who or voice.key, str(voice.hardware or "unknown"), _told(voice)]
+            rows.append([name, voice.verdict, *(" ".join(text.split()) for text in said)])  # no lines of their own
             styles.append({"agrees": "good", "disagrees": "bad"}.get(name, "doubt"))
     if rows:
         screen.table(["voice", "verdict", "who", "hardware", "detail"], rows, styles=styles)

@@ -95,3 +95,12 @@ def test_a_toolchain_that_differs_is_another_build_though_the_tool_is_the_same()
     assert builds.differing(one, one) == ()
     assert builds.differing(one, other) == ("python-3.11 is sha256:p..., not sha256:q...",)
     assert builds.most_common((("1", one), ("2", other), ("3", other)), one) == other
+
+
+def test_who_names_more_or_less_than_another_came_to_another_build() -> None:
+    whole = claim()
+    tool_alone = msgspec.structs.replace(whole, closure=whole.closure[1:])
+    assert builds.differing(tool_alone, whole) == ("python-3.11 is not among what it needs",)
+    assert builds.differing(whole, tool_alone) == ("python-3.11 is sha256:p..., not there",)
+    twice = msgspec.structs.replace(whole, closure=(*whole.closure, whole.closure[0]))
+    assert builds.differing(twice, whole) == builds.differing(whole, twice) == ("it names something twice",)

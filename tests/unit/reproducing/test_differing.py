@@ -219,3 +219,10 @@ JSON = st.recursive(
 def test_any_two_documents(one: object, other: object) -> None:
     first, second = json.dumps(one).encode(), json.dumps(other).encode()
     assert bool(differing.differences("a.json", first, second)) == (first != second)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_bytes_that_differ_are_counted(one: bytes, other: bytes) -> None:
+    (found, *_) = differing.differences("f.bin", b"\0\xff" + one, b"\1\xff" + other)
+    count = 1 + sum(a != b for a, b in zip(one, other, strict=False))
+    assert f"first at byte 0, {count} of " in found.detail

@@ -95,3 +95,9 @@ def test_sources_that_changed_are_listed() -> None:
     (found,) = hints.of_sources(("code a: 1 -> 2", "input b: 1 -> 2"))
     assert (found.cause, found.evidence) == (hints.SOURCES, "code a: 1 -> 2, input b: 1 -> 2")
     assert not list(hints.of_sources(()))
+
+
+def test_of_cards_that_nobody_wrote_down_nothing_is_said() -> None:
+    now = msgspec.structs.replace(WORLD, cards=("H200, 550.1",))
+    assert list(told(now)) == [hints.CARDS]
+    assert told(now, msgspec.structs.replace(WORLD, cards=None)) == {}
