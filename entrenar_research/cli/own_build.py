@@ -13,7 +13,7 @@ from entrenar_research import workspace
 from entrenar_research.actions.building import attest, build, consensus
 from entrenar_research.actions.building.build import Built
 from entrenar_research.actions.proving.consensus import policy
-from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, UsageError
+from entrenar_research.errors import EXIT_DONE, EXIT_WANTING, NotAStudyError, UsageError
 from entrenar_research.models.statement import Author
 from entrenar_research.store import closure_file, output_files
 from entrenar_research.tools import nix
@@ -90,10 +90,15 @@ def _here() -> Workspace:
     """The checkout of the tool's repository that we are in.
 
     Raises:
-        NotAStudyError: if this is no study at all.
-        UsageError: if it is another one.
+        UsageError: if this is another study, or none at all.
     """
-    here = Workspace()
+    try:
+        here = Workspace()
+    except NotAStudyError as error:
+        raise UsageError(
+            "no checkout of entrenar-research here, and --self builds the tool from one",
+            hint="go into a clone of its repository, or name one: `entrenar-research -C DIR ...`",
+        ) from error
     closure_file.read_own(here.root)
     return here
 

@@ -88,7 +88,7 @@ class NixRunner:
             ended = _take(tool.physical(evidence), job, sealed)
             _copy(tool.physical(out), sealed.result)
             return _ended(outcome, ended, hermetic=_described(tool, job.directory, toolchain, out))
-        kept = _kept(text)
+        kept = _kept(text, None if outcome.signal is None else sealed.scratch)
         ended = _take(kept, job, sealed)
         if kept is not None:
             shutil.rmtree(kept.parent.parent if kept.parent.name == "build" else kept.parent, ignore_errors=True)
@@ -157,10 +157,15 @@ def _end(log: Path) -> str:
         return stream.read().decode("utf-8", "replace")
 
 
-def _kept(text: str) -> Path | None:
-    """The evidence of a build that failed: Nix keeps its directory."""
+def _kept(text: str, below: Path | None) -> Path | None:
+    """The evidence of a build that failed: Nix keeps its directory.
+
+    Of a Nix that was killed the last word may be the command's: then only a place `below` that directory is taken.
+    """
     found = _KEPT.findall(text)
     if not found or not found[-1].removesuffix("/build").rpartition("/")[2].startswith("nix-"):
+        return None
+    if below is not None and not Path(found[-1]).resolve().is_relative_to(below.resolve()):
         return None
     for place in (Path(found[-1]), Path(found[-1]) / "build"):
         if (place / "evidence").is_dir() and not (place / "evidence").is_symlink():

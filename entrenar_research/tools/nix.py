@@ -50,7 +50,7 @@ _NO_PLACE: Final = re.compile(
     r"creating (?:directory|file)|is not a directory|Permission denied|Read-only file system|not permitted"
     r"|No space left|disk is full|not writable"
 )
-_HINT: Final = "install it (Debian: nix-bin; elsewhere: https://nixos.org/download), or use `--runner host`"
+_HINT: Final = "install it (Debian: nix-bin; elsewhere: https://nixos.org/download); or use `--runner host` for runs"
 
 
 class Nix:

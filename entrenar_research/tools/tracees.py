@@ -41,6 +41,10 @@ done
 """For a guard: waits for our end, then kills what the process `$tracer` traces, if it was told of one."""
 
 
+_LOOKS: Final = 100
+"""So often at the most: a program that starts others faster than they are found would never let us end."""
+
+
 @contextlib.contextmanager
 def dying_with_us() -> Iterator[subprocess.Popen[bytes]]:
     """A guard: within the block, the tracer that it is told of, and what that traces, are killed if this process dies.
@@ -61,7 +65,9 @@ def dying_with_us() -> Iterator[subprocess.Popen[bytes]]:
 def kill(tracer: int) -> None:
     """Kills what the process `tracer` traces, wherever it has gone, before somebody kills the tracer."""
     killed: set[int] = set()
-    while fresh := _traced_by(tracer) - killed:
+    for _ in range(_LOOKS):
+        if not (fresh := _traced_by(tracer) - killed):
+            return
         for process in fresh:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)

@@ -375,7 +375,12 @@ def test_a_build_that_differs_from_time_to_time_is_not_signed(built: Built, tmp_
 # --- bad input ---
 
 
-def test_elsewhere_there_is_no_tool_to_build(tiny: Path, world: World) -> None:
+def test_elsewhere_there_is_no_tool_to_build(tiny: Path, world: World, tmp_path: Path) -> None:
+    (tmp_path / "nowhere").mkdir()
+    for verb in ("attest", "consensus"):
+        said = world.tool(verb, "--self", cwd=tmp_path / "nowhere", status=2).stderr
+        assert "no checkout of entrenar-research here" in said
+        assert "init" not in said
     for words in (("attest", "--self"), ("consensus", "--self"), ("env", "seed", "--self")):
         said = world.tool(*words, cwd=tiny, status=2).stderr
         assert "no checkout of entrenar-research: there is no nix/tool/closure.lock.json" in said

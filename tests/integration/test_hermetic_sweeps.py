@@ -80,6 +80,10 @@ def test_a_sweep_that_was_interrupted_goes_on(study: Path, world: World) -> None
     assert [trial["status"] for trial in trials] == ["cancelled", "cancelled"]
     assert not list((study / ".entrenar" / "staging").iterdir())
     params.write_text(sweeping.PARAMS)
+    for verb in (("run", "s", "--resume"), ("work", "s")):
+        said = world.tool("sweep", *verb, cwd=study, status=2).stderr
+        assert "the 2 trials of s are the runner nix's, and this is host" in said
+        assert "go on with `--runner nix`" in said
     world.tool("sweep", "run", "s", "--runner", "nix", "--resume", cwd=study)
     done = sweeping.counted(sweeping.seen(study)["trials"])
     assert [(trial["params"]["x"], trial["value"]) for trial in done] == [(x, (x - 3) ** 2) for x in range(1, 7)]

@@ -28,7 +28,9 @@ if mode == "name": socket.getaddrinfo("example.org", 80)
 if mode == "card": ctypes.CDLL("libcuda.so.1")
 if mode == "input": open("experiments/bad/bad.py", "a")
 if mode == "program": os.execvp("nowhere-to-be-found", ["nowhere-to-be-found"])
-if mode == "wait": time.sleep(120)
+if mode == "wait":
+    print(f"note: keeping build directory '{mark}'", flush=True)
+    time.sleep(120)
 if mode == "beside": Path("beside.txt").write_text("x"); Path("/build/beside.txt").write_text("x")
 Path(result, "o.txt").write_text(mark)
 """
@@ -186,14 +188,18 @@ def test_a_builder_that_is_killed_is_a_run_that_was_killed(study: Path, world: W
     world.tool(*RUN, cwd=study)
 
 
-def test_a_nix_that_is_killed_is_named_and_leaves_no_builder(study: Path, world: World) -> None:
-    mark = f"nix-{os.getpid()}"
+def test_a_nix_that_is_killed_is_named_and_leaves_no_builder(study: Path, world: World, tmp_path: Path) -> None:
+    """What its command said then is not taken for the words of Nix."""
+    theirs = tmp_path / "nix-build-x" / "evidence"
+    theirs.mkdir(parents=True)
+    mark = str(theirs.parent)
     child = begun(study, world, mark)
     os.kill(above(int(running(mark)[0]), "nix-build"), signal.SIGKILL)
     said = child.communicate(timeout=60)[1]
     assert "Nix was killed by SIGKILL" in said
     until(lambda: not running(mark))
     assert record(study, "bad").status == "failed"
+    assert theirs.is_dir()
     assert not list((study / ".entrenar" / "staging").iterdir())
 
 

@@ -29,18 +29,28 @@ def differences(one: Path, other: Path) -> tuple[Difference, ...]:
         for name in sorted({*first, *second}):
             if name not in first or name not in second:
                 found.append(differing.absent(name, first=name in first))
+            elif Path(first[name]).is_symlink() or Path(second[name]).is_symlink():
+                found += _links(name, Path(first[name]), Path(second[name]))
             elif not filecmp.cmp(first[name], second[name], shallow=False):
                 found += _within(name, first[name], second[name])
         return tuple(found)
 
 
 def _listed(root: Path) -> dict[str, str]:
-    """Every file below a directory, by its path there."""
-    return {
-        os.path.relpath(os.path.join(directory, name), root): os.path.join(directory, name)
-        for directory, _, names in os.walk(root)
-        for name in names
-    }
+    """Every file and link below a directory, by its path there."""
+    found = {}
+    for directory, folders, names in os.walk(root):
+        for place in (os.path.join(directory, name) for name in (*names, *folders)):
+            if not os.path.isdir(place) or os.path.islink(place):  # noqa: PTH114 - a result may have very many
+                found[os.path.relpath(place, root)] = place
+    return found
+
+
+def _links(name: str, one: Path, other: Path) -> Iterator[Difference]:
+    """Links are what they point at, in words: what lies there was not made now."""
+    said = [f"a link to {path.readlink()}" if path.is_symlink() else "a file" for path in (one, other)]
+    if said[0] != said[1]:
+        yield Difference(file=name, place="", kind="value", detail="not the same link", one=said[0], other=said[1])
 
 
 def _within(name: str, one: str, other: str) -> Iterator[Difference]:

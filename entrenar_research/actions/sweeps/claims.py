@@ -46,14 +46,14 @@ class Claims:
         self._runs = RunFiles(study.root)
         self.journal = open_journal(self._places, sweep)
 
-    def begin(self) -> None:
-        """Makes the journal fit for trials.
+    def begin(self, runner: str | None = None) -> None:
+        """Makes the journal fit for trials, by the runner of that name; None where a script carries them out itself.
 
         Raises:
-            UsageError: if it has trials of another search.
+            UsageError: if it has trials of another search, or by another runner.
         """
         with self._places.alone(self.sweep.name):
-            self.journal.begin()
+            self.journal.begin(runner)
 
     def standing(self) -> Standing:
         """How the sweep stands now."""

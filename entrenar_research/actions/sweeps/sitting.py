@@ -87,7 +87,7 @@ class _Sitting:
         self._places = SweepFiles(study)
         self.sweep = runnable(study, self._places.load(name), means)
         self._claims = Claims(study, self.sweep, means.now)
-        self._claims.begin()
+        self._claims.begin(means.runner.name)
         self._limit = limit_of(self.sweep, request.trials)
         self._members: list[crew.Member] = []
         self._began = time.monotonic()

@@ -55,7 +55,7 @@ def work(study: StudyFiles, name: str, share: Share, means: Means, ended: Callab
     """
     sweep = runnable(study, SweepFiles(study).load(name), means)
     claims = Claims(study, sweep, means.now)
-    claims.begin()
+    claims.begin(means.runner.name)
     since = len(claims.journal.trials()) if share.since is None else share.since
     limit = limit_of(sweep, share.trials)
     seconds = share.seconds if share.seconds is not None else sweep.seconds

@@ -61,7 +61,7 @@ def repeat(
     try:
         with replay.replayed(study, experiment, record, runner=runner, environment=environment) as again:
             findings = judging.judge(study, experiment, record, again)
-            told = tuple(_told(study, experiment, record, again, findings, now))
+            told = _hints(study, experiment, record, again, findings, now)
         return findings, _repetition(area(runner), findings, record, now, told)
     except replay.Lacking as error:
         return alone(Verdict.UNKNOWN, f"not replayed: {error.message}"), None
@@ -130,6 +130,21 @@ def _world(record: RunRecord) -> World:
 
 def _toolchain(hermetic: Hermetic | None) -> tuple[str, ...] | None:
     return tuple(item.path for item in hermetic.closure) if hermetic is not None else None
+
+
+def _hints(
+    study: StudyFiles,
+    experiment: Experiment,
+    record: RunRecord,
+    again: Replayed,
+    findings: tuple[Finding, ...],
+    now: World,
+) -> tuple[Hint, ...]:
+    """What may be the cause; none where it cannot be looked for, which changes nothing of what was found."""
+    try:
+        return tuple(_told(study, experiment, record, again, findings, now))
+    except ResearchError:
+        return ()
 
 
 def _told(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _KEYS = ("experiment", "objective", "strategy", "pruning", "seed", "space")
 _DECLARED, _COMPLETE, _RETRY_BELOW = "declared", "complete", "retry_failed_below"
 _PRUNED, _ENDED = "pruned", "ended"
+_RUNNER, _OF_OLD = "runner", "host"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,11 +87,11 @@ class Journal:
         with self._told():
             return [item.study_name for item in self._storage.get_all_studies()]
 
-    def begin(self) -> None:
-        """Makes the journal's study if it has none, and has it say what is searched.
+    def begin(self, runner: str | None = None) -> None:
+        """Makes the journal's study if it has none, and has it say what is searched and, if named, by which runner.
 
         Raises:
-            UsageError: if the trials that are there were made for another search.
+            UsageError: if the trials that are there were made for another search, or by another runner.
         """
         name = self.sweep.name
         if not self._study_names():
@@ -104,6 +105,19 @@ class Journal:
             self._note(_DECLARED, mine)
         elif declared != mine:
             self._refuse_change(declared, mine)
+        if runner is not None:
+            self._hold_to(runner)
+
+    def _hold_to(self, runner: str) -> None:
+        """All trials of a sweep are carried out by one runner, or their values could not be compared."""
+        known, trials = self._attributes().get(_RUNNER), len(self._frozen())
+        if trials == 0 and known != runner:
+            self._note(_RUNNER, runner)
+        elif trials and (known or _OF_OLD) != runner:
+            raise UsageError(
+                f"the {trials} trials of {self.sweep.name} are the runner {known or _OF_OLD}'s, and this is {runner}",
+                hint=f"go on with `--runner {known or _OF_OLD}`, or write a new sweep",
+            )
 
     def _refuse_change(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         changed = [key for key in _KEYS if before.get(key) != now.get(key)]
