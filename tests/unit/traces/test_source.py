@@ -145,6 +145,18 @@ def test_what_a_new_process_does_before_its_program_belongs_to_who_started_it(tr
     assert told(found) == [None, audit, audit, opened, audit, audit, None, opened, None]
 
 
+def test_a_vfork_that_ends_after_the_calls_of_its_child_tells_their_place(trace_of: TraceOf) -> None:
+    trace = trace_of(
+        START,
+        "7 vfork( <unfinished ...>",
+        '8 execve("/nowhere/true", ["true"], 0x1 /* 2 vars */) = -1 ENOENT (No such file or directory)',
+        '8 execve("/bin/true", ["true"], 0x1 /* 2 vars */) = 0',
+        "7 <... vfork resumed>) = 8",
+    )
+    assert [call.name for call in trace.calls] == ["execve", "execve", "execve", "vfork"]
+    assert told(correlated(trace, marks_of((0.5, 7, "subprocess.Popen", 5)))) == [None, *[(5, "audit")] * 3]
+
+
 def test_places_are_named_and_the_nearest_code_of_ones_own_is_kept(trace_of: TraceOf) -> None:
     trace = trace_of(START, '7 mkdir("/s/d", 0777) = 0', '7 rmdir("/s/d") = 0')
     mark = f"M\t{BEGAN + MS // 2}\t7\tos.mkdir\t\t0\nM\t{BEGAN + 3 * MS // 2}\t7\tos.rmdir\t\t1\n"

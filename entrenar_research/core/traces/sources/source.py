@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -136,14 +136,19 @@ class _Correlation:
         self._opened: dict[Life, dict[int, int]] = {}
         self._started: dict[Life, int] = {}
 
-    def places(self) -> Iterator[_Found | None]:
-        """For each call its location and how that is known."""
-        for call in self._trace.calls:
+    def places(self) -> list[_Found | None]:
+        """For each call its location and how that is known.
+
+        They are gone through as they began: a vfork ends after calls of its child, whose place it tells.
+        """
+        calls = self._trace.calls
+        places: list[_Found | None] = [None] * len(calls)
+        for number in sorted(range(len(calls)), key=lambda number: calls[number].time):
+            call = calls[number]
             life = self._processes.of(call)
-            moment = round(call.time * 1e6)
-            found = self._place(call, life, moment)
+            found = places[number] = self._place(call, life, round(call.time * 1e6))
             self._follow(call, life, None if found is None else found[0])
-            yield found
+        return places
 
     def _place(self, call: SystemCall, life: Life, moment: int) -> _Found | None:
         frames = self._stacks.get((call.pid, moment))
