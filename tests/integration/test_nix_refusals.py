@@ -194,6 +194,7 @@ def test_a_nix_that_is_killed_is_named_and_leaves_no_builder(study: Path, world:
     theirs.mkdir(parents=True)
     mark = str(theirs.parent)
     child = begun(study, world, mark)
+    until(lambda: any(mark in log.read_text() for log in (study / ".entrenar" / "staging").rglob("nix.log")))
     os.kill(above(int(running(mark)[0]), "nix-build"), signal.SIGKILL)
     said = child.communicate(timeout=60)[1]
     assert "Nix was killed by SIGKILL" in said
